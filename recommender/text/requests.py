@@ -32,7 +32,7 @@ _NO = set(re.findall(r"\w+", """
 no not without except nothing never less minus non nor neither avoid avoiding skip hate hates dislike
 isnt arent dont doesnt didnt shouldnt wont
 """))  # fmt: skip
-_NO_PAIRS = {"anything but", "everything but", "anything except", "other than", "rather than", "cant stand"}
+_NO_PAIRS = {"anything but", "everything but", "anything except", "other than", "rather than", "cant stand", "too much", "too many"}
 _LISTED = {"avoid", "avoiding", "dont", "hate", "hates", "dislike", "except", "anything"}  # all of a list follows
 _AFTER_NO = set(re.findall(r"\w+", """
 a an any the too very so much all that as of is be really set want like need have love enjoy
@@ -217,11 +217,15 @@ class RequestReader:
 
     def _no(self, tokens: Sequence[str], i: int) -> int:
         """Return how many tokens from i only say no, 0 where nothing is refused."""
-        n = 2 if " ".join(tokens[i : i + 2]) in _NO_PAIRS else tokens[i] in _NO
+        too = tokens[i] == "too"
+        n = 2 if " ".join(tokens[i : i + 2]) in _NO_PAIRS else too or tokens[i] in _NO
         if not n or any(self._is_title(tokens[i : i + words]) for words in range(3, 7)):
             return 0
-        begin = self._filled(tokens, i + n)
-        return begin - i if begin < len(tokens) and tokens[begin] not in _ENDS else 0
+        begin = i + n if too else self._filled(tokens, i + n)
+        if begin == len(tokens) or tokens[begin] in _ENDS:
+            return 0
+        kinds = {fact.kind for fact in self._facts.at(tokens, begin)[1]} if too else {"tone"}
+        return begin - i if kinds & {"genre", "tone"} else 0  # too violent; not: funny too with Bill Murray
 
     def _filled(self, tokens: Sequence[str], i: int) -> int:
         """Return where what is refused begins, at i or later."""
