@@ -134,7 +134,7 @@ class FreeText:
             contradictions += self.words.share(phrase)
         if not (fit.any() or request.facts):
             if request.unknown:
-                raise ChoiceError(f"{'; '.join(request.unknown)}: say something else too")
+                raise ChoiceError(f"{'; '.join(request.unknown)}: add a genre, a mood or a title")
             raise ChoiceError(f"no movie here has anything of {text[:60]!r}: try other words")
         return fit, contradictions, x, request
 

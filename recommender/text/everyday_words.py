@@ -3,7 +3,8 @@
 Plots do not tell that a movie is slow, or gentle, or frightening; the column `tone` of `movie_metadata.csv` does, with
 up to eight words for each movie that is known. `TONES`, `GENRES` and `PLACES` (of a language) hold other words for
 theirs, `SEVERAL` words for two genres at once; `SETTINGS` are patterns for places of movies in English;
-`GENRE_OF_TONE` stands in where a catalogue has no tones; `LACKING` are patterns for what the data do not hold.
+`GENRE_OF_TONE` stands in where a catalogue has no tones; `LACKING` are patterns for what the data do not hold;
+`ASLEEP` is one for children who do not watch.
 """
 
 from __future__ import annotations
@@ -76,11 +77,13 @@ SETTINGS = {  # places of movies in English, known by what they tell
     "british": "british|britain|england|london|scotland|scottish|yorkshire", "irish": "irish|ireland|dublin",
     "australian": "australian?|sydney|outback|melbourne",
 }  # fmt: skip
+_END = r"(?= (?:but|and|or|only|with|without|not|no)\b| ?[,;.!?]| ?$)"
 _NUMBER = "an?|one|two|three|four|sixty|seventy|eighty|ninety|(?:a |one )?hundred"
 LACKING = {
     rf"\b(?:(?:under|less than|at most|over|about|around|only|shorter than|longer than) )?(?P<title>(?:\d+|{_NUMBER})"
     r"(?: and (?:a half|twenty|thirty))? ?(?:hours?|hrs?|minutes?|mins?)\b)(?: long)?"
-    r"|\b(?:not|neither|nor) (?:too|so|very) (?:long|short)\b|\bshort (?:movie|film)s?\b":
+    r"|\b(?:not|neither|nor) (?:too|so|very) (?:long|short)\b|\bshort (?:movie|film)s?\b"
+    rf"|(?<!\bno )(?<!\bany )(?<!\bmuch )\b(?:too (?:long|short)|shorter|longer)(?: (?:ones?|movies?|films?))?{_END}":
         "running times are not in the data",
     r"\b(?:wom[ae]n|female|lady) (?:film ?makers?|directors?)\b|\bdirected by (?:a )?wom[ae]n\b":
         "which directors are women is not in the data",
@@ -88,8 +91,18 @@ LACKING = {
         "where a movie can be seen is not in the data",
     r"\b(?:won|wins?|winning|winner of) (?:an? |the )?(?:oscars?|academy awards?|awards?)\b(?: for best \w+)?"
     r"|\b(?:oscar|award) winn(?:ing|ers?)\b|\bbest picture\b": "which movies won awards is not in the data",
+    r"\b(?:like|than) (?P<title>the (?:first|second|third|fourth|fifth|last|previous|other)(?: (?:one|movie|film))?"
+    rf"|(?:this|that)(?: (?:one|movie|film))?|these|those){_END}":
+        "which movie that is, is not known here: give its title",
+    r"^ ?(?:something|anything|one)? ?(?:completely |totally |very )?(?:else|different)$":
+        "what it should be like is not said",
+    r"\b(?:but )?in colou?r\b": "which movies are in color is not in the data",
     r"\bpg ?13\b|\bpg rated\b|\br rated\b|\brated (?:r|pg)\b": "age ratings are not in the data",
 }  # fmt: skip
+ASLEEP = re.compile(
+    r"\b(?:(?:after|when|once|while|now) )?(?:(?:the|my|our) )?(?:kids?|children|child|son|daughter|little ones?)"
+    r" (?:is|are|has|have)(?: all)? (?:asleep|sleeping|in bed|gone to bed)\b,?"
+)
 
 EVER = (1, 9999)
 NAMES = ("twenties", "thirties", "forties", "fifties", "sixties", "seventies", "eighties", "nineties", "noughties")

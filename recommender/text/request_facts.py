@@ -24,6 +24,7 @@ TOKEN = re.compile(r"\w+|[,;.!?]")
 _BY, _WITH = {"by", "director"}, {"with", "starring", "featuring"}
 _SPANS = {"old": (1, 1969), "silent": (1, 1930), "classic": (1, 1979), "recent": (2015, 9999), "new": (2015, 9999)}
 _SPANS["modern"] = (2000, 9999)
+_BEFORE_LONE = ["something"], ["anything"], ["but"]
 _LONE = [","], ["but"], ["and"]  # after something old
 _MOVIES = (["movie"], ["movies"], ["film"], ["films"], ["cinema"])
 _NOT_WAR = {"world", "cold", "civil", "star"}
@@ -180,7 +181,7 @@ class FactIndex:
 
     def _years(self, tokens: Sequence[str], i: int) -> tuple[int, list[Fact]]:
         n, first, last = read_years(" ".join(tokens[i : i + 10]), int(self.catalog.years.max(initial=0)))
-        lone = tokens[i - 1 : i] in (["something"], ["anything"]) and tokens[i + 1 : i + 2] in ([], *_LONE)
+        lone = tokens[max(i - 1, 0) : i] in ([], *_BEFORE_LONE) and tokens[i + 1 : i + 2] in ([], *_LONE)
         if not n and tokens[i] in _SPANS and (lone or self._names_movies(tokens, i + 1)):
             n, (first, last) = 1, _SPANS[tokens[i]]
         if not n:

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..data.catalog import Catalog
 from .backends.word_features import fold
-from .everyday_words import ALSO, LACKING
+from .everyday_words import ALSO, ASLEEP, LACKING
 from .request_facts import LEAST, TOKEN, Fact, FactIndex, all_true
 
 _OPENING = re.compile(
@@ -32,7 +32,8 @@ _NO = set(re.findall(r"\w+", """
 no not without except nothing never less minus non nor neither avoid avoiding skip hate hates dislike
 isnt arent dont doesnt didnt shouldnt wont
 """))  # fmt: skip
-_NO_PAIRS = {"anything but", "everything but", "anything except", "other than", "rather than", "cant stand", "too much", "too many"}
+_NO_PAIRS = {"anything but", "everything but", "anything except", "other than", "rather than", "cant stand"}
+_NO_PAIRS |= {"too much", "too many"}
 _LISTED = {"avoid", "avoiding", "dont", "hate", "hates", "dislike", "except", "anything"}  # all of a list follows
 _AFTER_NO = set(re.findall(r"\w+", """
 a an any the too very so much all that as of is be really set want like need have love enjoy
@@ -115,10 +116,11 @@ class Request(NamedTuple):
         said = [("" if like.wanted else "not ") + f"like {like.name}" for like in self.likes]
         for fact in self.facts:
             same = [one.label for one in self.facts if (one.at, one.wanted) == (fact.at, False)]
+            same = [one for one in same if f"for {one}".casefold() not in same]  # for children is Children too
             label = fact.label if fact.wanted else f"not {' '.join(same)}"
             if fact.either and label not in said[-1].split(" or "):
                 said[-1] += f" or {label}"
-            elif label not in said:
+            elif label not in said and label.casefold().replace("not ", "not for ") not in said:
                 said.append(label)
         return "; ".join(dict.fromkeys([*said, *(f"not {words}" for words in self.unwanted)]))
 
@@ -143,7 +145,7 @@ class RequestReader:
         Cost: look-ups for each word, ten for a title after like, and milliseconds for a word that is not known, which
         is compared with all that begin alike.
         """
-        folded, unknown = self._without_lacking(_OPENING.sub("", fold(text)))
+        folded, unknown = self._without_lacking(ASLEEP.sub("not for children ;", _OPENING.sub("", fold(text))))
         spelled = [one if one in _GRAMMAR else self._facts.corrected(one) for one in TOKEN.findall(folded)]
         tokens = TOKEN.findall(fold(" ".join(spelled)))
         facts: list[Fact] = []
