@@ -93,7 +93,7 @@ LACKING = {
     r"|\b(?:oscar|award) winn(?:ing|ers?)\b|\bbest picture\b": "which movies won awards is not in the data",
     r"\b(?:like|than) (?P<title>the (?:first|second|third|fourth|fifth|last|previous|other)(?: (?:one|movie|film))?"
     rf"|(?:this|that)(?: (?:one|movie|film))?|these|those){_END}":
-        "which movie that is, is not known here: give its title",
+        "which movie that is, is not known here",
     r"^ ?(?:something|anything|one)? ?(?:completely |totally |very )?(?:else|different)$":
         "what it should be like is not said",
     r"\b(?:but )?in colou?r\b": "which movies are in color is not in the data",
