@@ -42,6 +42,8 @@ TRANSCRIPT = """\
 tastevec: 9 movies, up to 2005. Name up to 4 that you love; Enter starts.
 Favorite 1 of 4: 1 2 3
   Numbers alone name no movie here: type titles, several divided by ;
+Favorite 1 of 4: Y
+  No movie was shown yet, which y could be about: name titles first, then Enter starts; fav y is a title
 Favorite 1 of 4: u
   No such favorite to take back.
 Favorite 1 of 4: iota; delta, epsilon
@@ -188,6 +190,7 @@ FILTERS = [
         ("1990s", (1990, 1999)), ("90s", (1990, 1999)), ("1994", (1994, 1994)), ("1990-", (1990, None)),
         ("1990-1999", (1990, 1999)),
         ("-1970", (None, 1970)), ("after 2000", (2001, None)), ("before 1980", (None, 1979)),
+        ("1890s", (1890, 1899)), ("only the 1880s", (1880, 1889)),
         ("only 1990s", (1990, 1999)), ("80s and 90s", (1980, 1999)),
         ("the seventies", (1970, 1979)),
         ("between 1980 and 1985", (1980, 1985)), ("older than 1960", (None, 1959)),
@@ -203,7 +206,7 @@ UNREAD = [
     ("1y 1n", "1 is answered twice"),
     ("1y or 2", "is no number with an answer"),
     *((f"list {n}", "give a number from 1 to 20") for n in ("0", "21", "x", "-1", "9" * 5000)),
-    ("1999-1990", "is not a year or a range"),
+    *((text, "is not a year or a range") for text in ("1999-1990", "1870s")),
     ("fav", "which movie?"),
     ("t", "Say what you want after the t"),
 ]

@@ -106,6 +106,24 @@ def read(line: str) -> Command:
     raise ChoiceError(f"{shown(line[:60])} is not an answer: type y, n, s, {also}, or ? for all that can be said")
 
 
+def no_title(line: str) -> str:
+    """Return what to say of a line that is typed instead of a favorite and names none, "" where it may.
+
+    >>> no_title("y")
+    '  No movie was shown yet, which y could be about: name titles first, then Enter starts; fav y is a title'
+    """
+    said = line.casefold()
+    if said == "?":
+        titles = "  Titles, divided by ;  u takes the last one back, unfav 1 the first; q quits.\n"
+        return titles + "  Or t and what you want, in your own words: t slow science fiction"
+    if len(said) == 1 and said in (*_ANSWERS, *_PLAIN, "+", "-") and said not in "uq":
+        first = "  No movie was shown yet, which"
+        return f"{first} {said} could be about: name titles first, then Enter starts; fav {said} is a title"
+    if re.fullmatch(r"(\d+[a-z]?[\s,;]+)+\d+[a-z]?", said):
+        return "  Numbers alone name no movie here: type titles, several divided by ;"
+    return ""
+
+
 def _count(text: str) -> int:
     if text.isdecimal() and 0 < int(text[:9]) <= MOST_LISTED:
         return int(text)
@@ -128,6 +146,7 @@ def _numbered(said: str) -> dict[int, str]:
 
 def _filter(said: str) -> Optional[Callable[[MovieFilter], MovieFilter]]:
     """Return how `said` changes a filter, or None if it is about none."""
+    said = re.sub(r"\b(18[89])0s\b", r"\g<1>0 to \g<1>9", said)  # which in a request is when a story is set
     first, _, rest = said.partition(" ")
     if said == "any":
         return lambda wanted: MovieFilter()
@@ -142,7 +161,7 @@ def _filter(said: str) -> Optional[Callable[[MovieFilter], MovieFilter]]:
     try:
         first_year, last_year = years(said)
     except ChoiceError:
-        if re.fullmatch(r"-?\d{4}-?\d*", said):
+        if re.fullmatch(r"-?\d{4}-?\d*|1\d\d0s", said):
             raise
         return None
     return lambda wanted: replace(wanted, first_year=first_year, last_year=last_year)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Optional
 
-from model.terminal.answers import years
+from model.terminal.answers import no_title, years
 from recommender.cli import Parser
 from recommender.data.catalog import SPOKEN, Movie
 from recommender.data.errors import ChoiceError, SettingsError, TastevecError, one_line
@@ -178,9 +178,8 @@ class MovieConsole(Console):
                 break
             if not text:
                 self.say("  Name at least one movie, or q to quit.")
-            elif text == "?":
-                self.say("  Titles, divided by ;  u takes the last one back, unfav 1 the first; q quits.")
-                self.say("  Or t and what you want, in your own words: t slow science fiction")
+            elif hint := no_title(text):
+                self.say(hint)
             elif first.casefold() == "t" and rest:
                 try:
                     self.recommender.encode(rest)  # rejects meaningless words
@@ -195,8 +194,6 @@ class MovieConsole(Console):
                 else:
                     rows.remove(row)
                     self.say(f"  {self.catalog.movie(row)} is taken back.")
-            elif re.fullmatch(r"(\d+[a-z]?[\s,;]+)+\d+[a-z]?", text.casefold()):
-                self.say("  Numbers alone name no movie here: type titles, several divided by ;")
             else:
                 self.name(rest if first.casefold() == "fav" and rest else text, rows)
         return rows
