@@ -163,8 +163,7 @@ class Conversation:
     def save(self) -> None:
         """Keep the profile up to date where the person asked for one."""
         if self.profile:
-            known = self.stored
-            self.stored = profiles.save_profile(self.profile, self.catalog, self.state, known, **self.choices)
+            self.stored = profiles.save_profile(self.profile, self.catalog, self.state, self.stored, **self.choices)
 
     def talk(self) -> None:
         """Show movies and take answers until the person quits or the input ends."""
@@ -198,7 +197,10 @@ class Conversation:
             if wrong := [str(number) for number in about if not 0 < number <= len(self.listed)]:
                 there = f"it goes from 1 to {len(self.listed)}" if self.listed else "type list first"
                 raise ChoiceError(f"no {', '.join(wrong)} in the list: {there}; nothing was answered")
-            session.change(engine.answer, {self.listed[number - 1]: answer for number, answer in about.items()})
+            said = {self.listed[number - 1]: answer for number, answer in about.items()}
+            session.change(engine.answer, said)
+            noted = [f"{self.catalog.movie(row)}: {_HEARD.get(said[row], 'skipped')}" for row in said]
+            self.say("   " + "; ".join(noted))
         elif command.name == "tell":
             session.tell(about)
             self.say_read([about])
@@ -212,11 +214,11 @@ class Conversation:
                 raise ChoiceError(f"no favorite {about[:60]!r}: again lists them, with numbers")
             session.change(engine.drop_favorite, row)
         elif command.name == "filter":
-            session.change(engine.set_filter, about(state.wanted or MovieFilter()))
+            session.change(engine.set_filter, answers.check_genres(about(state.wanted or MovieFilter()), self.catalog))
         elif command.name == "familiarity":
             now = engine.familiarity(state)
             if (then := round(min(max(now + about, 0.0), 1.0), 2)) == now:
-                raise ChoiceError(f"familiarity is {now} already: it goes from 0 to 1")
+                raise ChoiceError(f"familiarity is {now:.2f} already: it goes from 0 to 1")
             session.change(engine.set_familiarity, then)
         elif command.name == "list" and state.current is not None:
             self.listed = engine.best(state, about)
@@ -243,7 +245,7 @@ class Conversation:
         names = [f"{number} {self.catalog.movie(row)}" for number, row in enumerate(state.favorites, 1)]
         said = {"favorites": "; ".join(names) or "none", "filters": str(wanted)}
         if self.engine.rule.has_familiarity:
-            said["familiarity"] = f"{self.engine.familiarity(state)} of 1"
+            said["familiarity"] = f"{self.engine.familiarity(state):.2f} of 1"
         return said
 
     def heard(self) -> dict[str, str]:

@@ -74,6 +74,7 @@ Favorite 4 of 4:{space}
     3  Zeta (2005)  Drama, War
    Answer as in 1y 3n 4l; y alone answers the first.
 > 2y, 3x 1 later
+   Théta (1999): liked; Zeta (2005): not interested; Gamma (1982): for later
 
 4. Epsilon (1984)  Drama
 > u
@@ -105,6 +106,10 @@ Favorite 4 of 4:{space}
 3. Zeta (2005)  Drama, War
 > any
    filters: none
+> only comdy
+   no genre 'comdy': did you mean only Comedy?
+> not sequels
+   no genre 'sequels': for what is no genre, say t not sequels
 
 3. Zeta (2005)  Drama, War
 > only comedy
@@ -238,7 +243,7 @@ def test_familiarity_moves_by_fifths_and_says_where_it_stands(processed):
     typed = "zeta 1990\n\n" + "+\n" * 4 + "u\n" + "-\n" * 6
     done = run(typed, "--processed", processed, rule=[])
     steps = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("   familiarity: ")]
-    assert steps == ["0.75", "0.95", "1.0", "0.95", "0.75", "0.55", "0.35", "0.15", "0.0"]
+    assert steps == ["0.75", "0.95", "1.00", "0.95", "0.75", "0.55", "0.35", "0.15", "0.00"]
     assert done.stdout.count("already: it goes from 0 to 1") == 2
     first = shown(run("zeta 1990\n\n", "--processed", processed, "--familiarity", "1", rule=NO_TURNS))
     assert first != shown(run("zeta 1990\n\n", "--processed", processed, "--familiarity", "0", rule=NO_TURNS))

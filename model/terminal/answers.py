@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any, NamedTuple, Optional
 
+from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError, shown
-from recommender.session.policy import TERMS, MovieFilter
+from recommender.session.policy import TERMS, MovieFilter, genre_columns
 from recommender.session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SKIP
 from recommender.text.everyday_words import EVER, GENRES, read_years
 
@@ -165,6 +167,23 @@ def _filter(said: str) -> Optional[Callable[[MovieFilter], MovieFilter]]:
             raise
         return None
     return lambda wanted: replace(wanted, first_year=first_year, last_year=last_year)
+
+
+def check_genres(wanted: MovieFilter, catalog: Catalog) -> MovieFilter:
+    """Return `wanted`; raises `ChoiceError` that names the nearest genre, or `t` for what is none, as only french."""
+    known = {**{name.casefold(): name for name in catalog.genre_names}, **_GENRES}
+    for first, names in (("only", wanted.genres), ("not", wanted.exclude_genres)):
+        for name in names:
+            try:
+                genre_columns(catalog, [name])
+            except ChoiceError:
+                near = get_close_matches(
+                    name.casefold(), [one for one in known if known[one] in catalog.genre_names], 1
+                )
+                words = name if first == "only" else f"not {name}"
+                hint = f"did you mean {first} {known[near[0]]}?" if near else f"for what is no genre, say t {words}"
+                raise ChoiceError(f"no genre {shown(name[:60])}: {hint}") from None
+    return wanted
 
 
 def years(text: str) -> tuple[Optional[int], Optional[int]]:
