@@ -83,6 +83,7 @@ Favorite 4 of 4:{space}
 > 2y 9n
    no 9 in the list: it goes from 1 to 3; nothing was answered
 > 1n
+   Gamma (1982): disliked
 
 2. Théta (1999)  Action
 > 3y 1y
@@ -106,12 +107,12 @@ Favorite 4 of 4:{space}
 3. Zeta (2005)  Drama, War
 > any
    filters: none
+
+3. Zeta (2005)  Drama, War
 > only comdy
    no genre 'comdy': did you mean only Comedy?
 > not sequels
    no genre 'sequels': for what is no genre, say t not sequels
-
-3. Zeta (2005)  Drama, War
 > only comedy
    filters: only Comedy
 
