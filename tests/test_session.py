@@ -205,7 +205,9 @@ def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
         asked = np.array([topic in words.text for topic in TOPICS], dtype=float)
         of_movie = asked[np.arange(n) % 3]
         fit = of_movie / np.sqrt(asked.sum()) + of_movie / asked.sum() ** 2  # all topics are equally common
+        famous = np.log1p(catalog.n_ratings)
         fit = (fit - fit.mean()) / fit.std()
+        fit += 0.5 * (famous - famous.mean()) / famous.std() * (of_movie == 1) * (asked.sum() == 1)  # hold all words
         total += policy.words_fit_weight * left * (fit - fit[allowed].mean()) / max(1, fit[allowed].std())
     total[~shown] = -np.inf
     return total

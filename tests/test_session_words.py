@@ -58,9 +58,11 @@ def plain_z(values: list[float]) -> np.ndarray:
 
 
 def test_fit_is_cosine_and_share_which_counts_less_among_many_words():
-    encoder = make_encoder(make_rule("gaussian"), make_catalog())
+    catalog = make_catalog()
+    encoder = make_encoder(make_rule("gaussian"), catalog)
     of_movie = np.arange(N) % 3  # chess, robots, paris
-    np.testing.assert_allclose(encoder.encode("robots").fit, plain_z(2.0 * (of_movie == 1)), atol=1e-5)
+    famous_first = 0.5 * plain_z(np.log1p(catalog.n_ratings)) * (of_movie == 1)  # of those that hold every word
+    np.testing.assert_allclose(encoder.encode("robots").fit, plain_z(2.0 * (of_movie == 1)) + famous_first, atol=1e-5)
     expected = np.where(of_movie == 0, 0, np.where(of_movie == 1, np.sqrt(0.5) + 0.5 / 3, np.sqrt(0.5) + 0.5 / 3))
     np.testing.assert_allclose(encoder.encode("robots in the city of paris").fit, plain_z(expected), atol=1e-5)
 

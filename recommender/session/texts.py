@@ -4,6 +4,7 @@ Words of a person's own are read for facts first (text/requests.py); what is lef
 
     fit_i       = z(x_q . x_i + share_i / n) + min(2, (4 / n)^2) z(max over the keywords and genres k of i of x_q . x_k)
                   + min(1, (4 / n)^2) (how much i is of genres and tones asked for) - max(0, z) of each unwanted word
+                  + min(1, (4 / n)^2) / 2 z(ln(1 + ratings_i)) where share_i = 1
     contradictions_i = facts that i contradicts, a tone counting min(1, (4 / n)^2) (text/requests.py)
                        + share_i of each unwanted word + 1 for a movie that is named itself
     pseudo-item = bridge(x_q) - mean, at a fixed length      a vector like the rule's movie vectors
@@ -43,6 +44,8 @@ MOST_LETTERS = 1000
 GUESSED = 5  # letters from which on an unknown word may be a known one misspelt
 CONTRADICTION = 12.0  # points, at least, for each fact that a movie contradicts
 FAME_WEIGHT = 0.3
+FAME_OF_EQUALS = 0.5  # among movies that hold every word; chosen on the tune part of everyday_requests.yaml
+ALL_WORDS = 0.999  # share from which on a movie holds them, but for rounding
 
 
 @dataclass(eq=False)
@@ -100,9 +103,8 @@ class FreeText:
         c = max(12, the best fit): a fit does not make up for a contradiction.
         """
         fit, contradictions, *_ = self._read(text)
-        fame = standardised(np.log1p(self.catalog.n_ratings))
         cost = max(np.float32(CONTRADICTION), fit.max())
-        return fit + np.float32(FAME_WEIGHT) * fame - cost * contradictions
+        return fit + np.float32(FAME_WEIGHT) * self._fame() - cost * contradictions
 
     def _read(self, text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, Request]:
         """Return fit_i and contradictions_i (n_movies,), x_q (d,) and the request."""
@@ -124,9 +126,11 @@ class FreeText:
             fit += near / np.float32(n_likes) if like.wanted else -np.maximum(near, 0)
             contradictions[like.row] += 1
         if words:
-            near = self.vectors @ x + self.words.share(request.left) / np.float32(max(len(words), 1))
+            share = self.words.share(request.left)
+            near = self.vectors @ x + share / np.float32(max(len(words), 1))
             if near.max(initial=0) > 0:
                 fit += standardised(near)
+            fit += np.float32(FAME_OF_EQUALS) * of_tones * self._fame() * (share > ALL_WORDS)
             if self.keywords is not None:
                 fit += min(sharp, np.float32(2)) * standardised(self.keywords.best(x))
         for phrase in request.unwanted:
@@ -137,6 +141,9 @@ class FreeText:
                 raise ChoiceError(f"{'; '.join(request.unknown)}: add a genre, a mood or a title")
             raise ChoiceError(f"no movie here has anything of {text[:60]!r}: try other words")
         return fit, contradictions, x, request
+
+    def _fame(self) -> np.ndarray:
+        return standardised(np.log1p(self.catalog.n_ratings))
 
     def similarity(self, row: int) -> np.ndarray:
         """Return how much each movie is like that of a row, (n_movies,)."""
