@@ -155,11 +155,9 @@ def plain_turn(engine: SessionEngine, state: SessionState) -> np.ndarray:
         others = np.delete(corrected[row], row)
         like[row] = (corrected[row] - others.mean()) / others.std()
         like[row][row] = 0
-    served = dict.fromkeys(state.favorites, 0)
-    for event in state.answers:
-        served[max(state.favorites, key=lambda row: like[row][event.row])] += 1
+    whose = (state.favorites * len(state.answers) + state.favorites)[len(state.answers)]
     heard = sum(event.answer != "skip" for event in state.answers)
-    return max(0, 1 - heard / 10) * np.minimum(like[min(served, key=served.__getitem__)], 5)
+    return max(0, 1 - heard / 10) * np.minimum(like[whose], 5)
 
 
 def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:

@@ -28,7 +28,7 @@ from ..data.errors import ChoiceError, shown
 from .gaussian import ConditionalGaussian
 from .policy import BESIDE_WORDS, NEAREST, TURNS, MovieFilter, PolicySettings, SessionContext, genre_columns
 from .rules import LearningRule
-from .similar import least_served, likeness
+from .similar import likeness
 from .state import ANSWERS, DISLIKE, LIKE, NO_ROW, SKIP, TEXT, Event, Reason, SessionState, TextSignal, Utterance
 
 AGAINST = 4.0  # points of the fit that a contradicted fact takes away
@@ -246,7 +246,7 @@ class SessionEngine:
         weight = self.policy.favorite_turn_weight * (1 - (len(answered) - skips) / TURNS)
         if not state.favorites or weight <= 0 or not isinstance(self.rule, ConditionalGaussian):
             return None
-        favorite = least_served(self.rule, state.favorites, answered)
+        favorite = state.favorites[len(answered) % len(state.favorites)]
         weight *= BESIDE_WORDS if state.utterances else 1
         return favorite, np.float32(weight) * np.minimum(likeness(self.rule, favorite), np.float32(NEAREST))
 

@@ -11,9 +11,9 @@
 less than penalties of the order of 1. x: the traits of a movie less those of the average movie (learn/features.py);
 m: their sum over F favorites, half of that over L likes, less a quarter of that over dislikes, / (F + L / 2 + 1), the
 longer the more these agree, and short for few; all of it counts a quarter beside words. n: how many favorites
-have the word, from 2; idf: word_match.py. f: the favorite whose turn it is, the one that the fewest of the movies shown
-are most like; h_f: how much a movie is like it (similar.py), which the conditional Gaussian alone knows. With words,
-or a filter on genres, movies outside the favorites' genres are allowed.
+have the word, from 2; idf: word_match.py. f: the favorite whose turn it is, one after another, so that all with
+little in common are served; h_f: how much a movie is like it (similar.py), which the conditional Gaussian alone knows.
+With words, or a filter on genres, movies outside the favorites' genres are allowed.
 """
 
 from __future__ import annotations

@@ -95,9 +95,3 @@ def _people(rule: ConditionalGaussian) -> Side:
 def likeness(rule: ConditionalGaussian, row: int) -> np.ndarray:
     """Return h of people: how much every movie is like the one in `row`, (n_movies,) float32, standardised."""
     return _people(rule).scores(row)
-
-
-def least_served(rule: ConditionalGaussian, favorites: Sequence[int], shown: np.ndarray) -> int:
-    """Return the favorite, a row, that the fewest of the movies shown are most like; ties: the one named first."""
-    nearest = np.argmax([likeness(rule, row)[shown] for row in favorites], axis=0)
-    return favorites[int(np.bincount(nearest, minlength=len(favorites)).argmin())]
