@@ -197,9 +197,9 @@ class Conversation:
             if wrong := [str(number) for number in about if not 0 < number <= len(self.listed)]:
                 there = f"it goes from 1 to {len(self.listed)}" if self.listed else "type list first"
                 raise ChoiceError(f"no {', '.join(wrong)} in the list: {there}; nothing was answered")
-            said = {self.listed[number - 1]: answer for number, answer in about.items()}
-            session.change(engine.answer, said)
-            noted = [f"{self.catalog.movie(row)}: {_HEARD.get(said[row], 'skipped')}" for row in said]
+            given = {self.listed[number - 1]: answer for number, answer in about.items()}
+            session.change(engine.answer, given)
+            noted = [f"{self.catalog.movie(row)}: {_HEARD.get(given[row], 'skipped')}" for row in given]
             self.say("   " + "; ".join(noted))
         elif command.name == "tell":
             session.tell(about)

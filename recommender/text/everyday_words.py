@@ -78,6 +78,7 @@ SETTINGS = {  # places of movies in English, known by what they tell
     "australian": "australian?|sydney|outback|melbourne",
 }  # fmt: skip
 _END = r"(?= (?:but|and|or|only|with|without|not|no)\b| ?[,;.!?]| ?$)"
+_PLACE = "the (?:first|second|third|fourth|fifth|last|previous|other)"
 _NUMBER = "an?|one|two|three|four|sixty|seventy|eighty|ninety|(?:a |one )?hundred"
 LACKING = {
     rf"\b(?:(?:under|less than|at most|over|about|around|only|shorter than|longer than) )?(?P<title>(?:\d+|{_NUMBER})"
@@ -91,8 +92,8 @@ LACKING = {
         "where a movie can be seen is not in the data",
     r"\b(?:won|wins?|winning|winner of) (?:an? |the )?(?:oscars?|academy awards?|awards?)\b(?: for best \w+)?"
     r"|\b(?:oscar|award) winn(?:ing|ers?)\b|\bbest picture\b": "which movies won awards is not in the data",
-    r"\b(?:like|than) (?P<title>the (?:first|second|third|fourth|fifth|last|previous|other)(?: (?:one|movie|film))?"
-    rf"|(?:this|that)(?: (?:one|movie|film))?|these|those){_END}":
+    rf"\b(?:like|than) (?P<title>(?:{_PLACE}|this|that)(?: (?:one|movie|film))?|these|those){_END}"
+    rf"|^ ?{_PLACE} one{_END}":
         "which movie that is, is not known here",
     r"^ ?(?:something|anything|one)? ?(?:completely |totally |very )?(?:else|different)$":
         "what it should be like is not said",

@@ -219,7 +219,7 @@ class RequestReader:
 
     def _no(self, tokens: Sequence[str], i: int) -> int:
         """Return how many tokens from i only say no, 0 where nothing is refused."""
-        too = tokens[i] == "too"
+        too = tokens[i] == "too" and (i or tokens[1:2] not in (["many"], ["much"]))  # too many zombies: no zombies
         n = 2 if " ".join(tokens[i : i + 2]) in _NO_PAIRS else too or tokens[i] in _NO
         if not n or any(self._is_title(tokens[i : i + words]) for words in range(3, 7)):
             return 0
@@ -227,7 +227,7 @@ class RequestReader:
         if begin == len(tokens) or tokens[begin] in _ENDS:
             return 0
         kinds = {fact.kind for fact in self._facts.at(tokens, begin)[1]} if too else {"tone"}
-        return begin - i if kinds & {"genre", "tone"} else 0  # too violent; not: funny too with Bill Murray
+        return begin - i if kinds & {"genre", "tone", "years"} else 0  # too violent; not: funny too with Bill Murray
 
     def _filled(self, tokens: Sequence[str], i: int) -> int:
         """Return where what is refused begins, at i or later."""
