@@ -16,6 +16,7 @@ contradicts. Beside words s is 3 tanh(s / 3), so that what everybody likes canno
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
@@ -242,8 +243,8 @@ class SessionEngine:
 
     def _turn(self, state: SessionState, answered: np.ndarray) -> Optional[tuple[int, np.ndarray]]:
         """Return the favorite whose turn it is, a row, and the points of that (n_movies,); None if it is nobody's."""
-        skips = list(map(itemgetter(1), state.answers)).count(SKIP)
-        weight = self.policy.favorite_turn_weight * (1 - (len(answered) - skips) / TURNS)
+        n_heard = len([*itertools.islice((one for one in state.answers if one.answer != SKIP), TURNS)])
+        weight = self.policy.favorite_turn_weight * (1 - n_heard / TURNS)
         if not state.favorites or weight <= 0 or not isinstance(self.rule, ConditionalGaussian):
             return None
         favorite = state.favorites[len(answered) % len(state.favorites)]
