@@ -154,6 +154,7 @@ def test_what_is_refused_or_like_a_movie_is_not_in_the_text_that_is_compared():
         ("like that one, no gore", "'like that one': which movie"),
         ("something else", "'something else': what it should be like"),
         ("something shorter", "'shorter': running times"),
+        ("like the last one", "'like the last one': which movie"),
         ("ann hill but in colour", "'but in colour': which movies are in color"),
     ],
 )
@@ -161,6 +162,13 @@ def test_what_the_data_lack_is_said_and_left_out(text, said):
     request = READER.read(text)
     assert any(said in sentence for sentence in request.unknown)
     assert not {"netflix", "minutes", "women", "xyzzy"} & set(request.text.split())
+
+
+def test_the_last_movie_is_a_title_where_there_is_one():
+    rows = [{**ROWS[0], "title": "The Last Movie (1971)"}]
+    reader = RequestReader(Catalog(rows), {"the last movie": 0}.get)
+    request = reader.read("like the last movie, slow")
+    assert (request.read_as(), request.left) == ("like The Last Movie (1971); slow", "")
 
 
 def test_movies_contradict_facts_and_a_filter_that_leaves_too_few_counts_less():

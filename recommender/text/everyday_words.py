@@ -3,8 +3,8 @@
 Plots do not tell that a movie is slow, or gentle, or frightening; the column `tone` of `movie_metadata.csv` does, with
 up to eight words for each movie that is known. `TONES`, `GENRES` and `PLACES` (of a language) hold other words for
 theirs, `SEVERAL` words for two genres at once; `SETTINGS` are patterns for places of movies in English;
-`GENRE_OF_TONE` stands in where a catalogue has no tones; `LACKING` are patterns for what the data do not hold;
-`ASLEEP` is one for children who do not watch.
+`GENRE_OF_TONE` stands in where a catalogue has no tones; `LACKING` are patterns for what the data do not hold,
+"kept" what is compared as text nevertheless; `ASLEEP` is one for children who do not watch.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ LACKING = {
         "which movie that is, is not known here",
     r"^ ?(?:something|anything|one)? ?(?:completely |totally |very )?(?:else|different)$":
         "what it should be like is not said",
-    r"\b(?:but )?in colou?r\b": "which movies are in color is not in the data",
+    r"\b(?:but )?in (?P<kept>colou?r)\b": "which movies are in color is not in the data",
     r"\bpg ?13\b|\bpg rated\b|\br rated\b|\brated (?:r|pg)\b": "age ratings are not in the data",
 }  # fmt: skip
 ASLEEP = re.compile(

@@ -209,9 +209,10 @@ class RequestReader:
             title = match.groupdict().get("title")
             words = TOKEN.findall(text[match.start("title") :]) if title else []
             if any(self._is_title(words[:n]) for n in range(2, 6)):
-                return match.group() if text[: match.start()].endswith("like ") else f"like {match.group()}"
+                said = match.group().removeprefix("like ")
+                return said if text[: match.start()].endswith("like ") else f"like {said}"
             unknown.append(f"{match.group().strip()!r}: {reason}")
-            return " "
+            return f" {match.groupdict().get('kept', '')} "
 
         for pattern, reason in _LACKING:
             text = pattern.sub(functools.partial(take, reason=reason), text)
