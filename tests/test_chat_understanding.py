@@ -62,6 +62,9 @@ def test_nine_of_ten_everyday_messages_are_wholly_understood(shipped: Recommende
             "The Fugitive (1993): seen; Seven (1995): seen; Amelie (2001): seen; Alien (1979): seen",
         ),
         ("what should I see if I liked Get Out", "like Get Out (2017)"),
+        ("these are too violent", "not violent; not gory"),
+        ("forget the western, i want a romance", "not Western; Romance"),
+        ("no more documentaries, a musical", "not Documentary; Musical"),
         # slips of the pen
         ("i loved teh matirx", "like The Matrix (1999)"),
         ("loved the godfahter", "like The Godfather (1972)"),
@@ -124,6 +127,17 @@ def test_without_a_list_nothing_on_it_is_meant(shipped: Recommender) -> None:
     for message in ("who directed the second?", "when was number 3 made", "why the first?"):
         assert (read(message, [], shipped).reply[:12], read(message, [], shipped).request) == ("There is no ", "")
     assert read("who made films in the second half of the 60s", [], shipped).request
+
+
+@pytest.mark.parametrize(("message", "reply"), [
+    ("any of these french?", "That I cannot"), ("which of these is french?", "That I cannot"),
+    ("which is the newest?", "That I cannot"), ("what is on my list?", "on your watchlist"),
+    ("show my list", "on your watchlist"), ("my list", "on your watchlist"),
+    ("thanks, that is enough", "You're welcome"), ("ok thanks", "You're welcome"),
+])  # fmt: skip
+def test_talk_about_the_list_changes_nothing(shipped: Recommender, shown: list[int], message: str, reply: str) -> None:
+    found = read(message, shown, shipped)
+    assert (found.reply[: len(reply)], found.said, found.request) == (reply, "", "")
 
 
 def test_it_is_the_movie_talked_about(shipped: Recommender, shown: list[int]) -> None:

@@ -58,7 +58,7 @@ _BARE = re.compile(rf"({_N}) (\w+)")  # third boring
 _ALSO = re.compile(_N)  # the first and third
 _ALL = re.compile(
     rf"(?:all|both|any|each)(?: of)? (?:them|these|those|{_COUNT}|the list)\b|(?:them|these|those) all\b"
-    r"|(?:these|those)(?= (?:are|were|look)\b)"
+    r"|(?:these|those)(?= (?:are|were|look)\b(?! too (?:violent|gory|bloody|scary|sad|dark|old|new|recent)\b))"
 )
 _ALL_BUT = re.compile(r"(?:all|everything)(?= (?:but|except)\b)")
 _THEM = re.compile(r"(?:them|these|those)\b")  # none of these, seen them
@@ -173,7 +173,7 @@ class Finder:
             n = _COUNTS.get(match[2]) or int(match[2])
             rows = shown[:n] if match[1] == "first" else shown[-n:]
         elif (
-            match := _ALL.match(rest)
+            match := (_ALL.match(rest) if before not in ("", "are", "is") or not rest.startswith("any") else None)
             or (_ALL_BUT.match(rest) if before in _JUDGED else None)
             or (_THEM.match(rest) if before in _BEFORE_THEM and not found else None)
         ):

@@ -58,6 +58,7 @@ _ADULT = re.compile(r"\bfor (?:grown ?ups?|adults)\b")
 _REFUSED = re.compile(
     r"(?:(?:im|i am|were|we are) )?(?:(?:so|really|a bit) )?"
     r"(?:(?:sick|tired|fed up|bored) (?:of|with)|(?:had )?enough(?: of)?"
+    r"|forget(?: about)?(?: the| that)?|no more(?! than)(?: of)?"
     r"|not (?:really |exactly |particularly |so |too |that |much )?"
     r"(?:(?:an? )?(?:big |huge |great |real )?(?:fan|lover) of|(?:keen|big) on|(?:crazy|mad|wild) about|into"
     r"|interested in)) "
@@ -72,7 +73,6 @@ _TOLD = re.compile(
     r"\b(?:was|were|it is|its|thats|that is|he|she|they|them|how|liked|loved|enjoyed|remember|remind\w*|heard|seen)\b"
     r"|^(?:is|are|was|do|does|did|who|have|has|what|which)\b"
 )
-
 _COMPARATIVE = re.compile(r"^(\w{3,}?)(i?)er$")
 
 

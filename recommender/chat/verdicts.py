@@ -69,11 +69,15 @@ OTHERS = re.compile(
 TALK = {  # small talk -> the answer to it
     r"(?:please |so |can you )*(?:(?:whats|what (?:is|are|do i have|have i got)|show|list|see|read|give|tell)"
     r"(?: me)?(?: the (?:movies|films))?(?: (?:whats|is|are))?(?: on| in| of)? )?(?:my |the )?watch ?list(?: please)?"
+    r"|(?:(?:whats|what is) on|show(?: me)?) my list|my list"
     r"|what (?:did|have) i (?:save|keep|put|saved|kept)(?: (?:on my watch ?list|for later|aside))?": WATCHLIST,
     r"hi|hello+|hey(?: there)?|good (?:morning|evening)": "Hello. Say what you feel like: like Heat, but funnier",
-    r"(?:thanks?|thx|ta|thank you|cheers)\b.*|(?:good)?bye|(?:oh )?ok(?:ay)?|(?:great|nice|cool)(?: list)?|perfect"
+    r"(?:thanks?|thx|ta|thank you|cheers)\b.*|(?:good)?bye|(?:oh )?ok(?:ay)?(?: thanks?| thank you)?"
+    r"|(?:thats|that is) enough|(?:great|nice|cool)(?: list)?|perfect"
     r"|(?:(?:thats|that was|theyre)|(?:those|they|both|these|all) are) (?:perfect|great|fine|good|ok)(?: thanks)?":
     "You're welcome. Say more whenever you like",
+    r"(?:are |is )?(?:any|which)(?: one)? of (?:these|those|them|@).*|which (?:one )?is the \w+est":
+    "That I cannot tell of a whole list: ask about one, such as: what language is the third in?",
     r"help(?: me)?|what can you do|how does this work|(?:who|what) are you|are you (?:a |an )?\w+":
     "I suggest movies: name some that you love or hate, and say what you feel like; /help lists the commands",
     r"please|you too|yes|yeah|yep|(?:(?:oh|no|yes|well) )*(?:i|we) (?:have|had|did|do)(?:nt| not)?"
