@@ -134,6 +134,8 @@ def test_without_a_list_nothing_on_it_is_meant(shipped: Recommender) -> None:
     ("which is the newest?", "That I cannot"), ("what is on my list?", "on your watchlist"),
     ("show my list", "on your watchlist"), ("my list", "on your watchlist"),
     ("thanks, that is enough", "You're welcome"), ("ok thanks", "You're welcome"),
+    ("who directed stalker?", "That question"), ("how many films do you know?", "That question"),
+    ("what are my favorites?", "That question"), ("I am sad", ""),
 ])  # fmt: skip
 def test_talk_about_the_list_changes_nothing(shipped: Recommender, shown: list[int], message: str, reply: str) -> None:
     found = read(message, shown, shipped)

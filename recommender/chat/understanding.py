@@ -52,7 +52,7 @@ _CARRIER = re.compile(
     r"|(?:have you |do you have |you )?got|is there|isnt there|are there|(?:give|show|find|get) (?:me|us)"
     r"|(?:a|some|any) (?:more )?(?:films?|movies?) (?:that|which)(?: \w+s)?)\b ?)+"
     r"|\b(?:that |which )?(?:i|we) (?:might|may|probably|havent|dont)(?: not)? (?:know|seen|heard of)(?: yet)?\b"
-    r"|^any(?:thing|one)? (?:thats|that is)\b|\bthats$"
+    r"|^any(?:thing|one)? (?:thats|that is)\b|\bthats$|^(?:im|i am|i feel) (?:so |feeling )?(?:sad|down)$"
 )
 _ADULT = re.compile(r"\bfor (?:grown ?ups?|adults)\b")
 _REFUSED = re.compile(

@@ -78,6 +78,9 @@ TALK = {  # small talk -> the answer to it
     "You're welcome. Say more whenever you like",
     r"(?:are |is )?(?:any|which)(?: one)? of (?:these|those|them|@).*|which (?:one )?is the \w+est":
     "That I cannot tell of a whole list: ask about one, such as: what language is the third in?",
+    r"(?:who directed(?! the )|who is in(?! the )|what year is"
+    r"|how many (?:films|movies) do you|what are my favou?rites)[^@]*":
+    "That question I do not understand; write titles as they are, such as: who directed Heat?",
     r"help(?: me)?|what can you do|how does this work|(?:who|what) are you|are you (?:a |an )?\w+":
     "I suggest movies: name some that you love or hate, and say what you feel like; /help lists the commands",
     r"please|you too|yes|yeah|yep|(?:(?:oh|no|yes|well) )*(?:i|we) (?:have|had|did|do)(?:nt| not)?"
