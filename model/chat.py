@@ -170,7 +170,7 @@ class Conversation:
             else:
                 line = self.console.ask("> ", lambda text: [name for name in COMMANDS if name.startswith(text)])
             line = line.strip()
-            word = "quit" if line.lower() in ("q", "exit") else line.lower()
+            word = "quit" if line.lower() in ("q", "exit", "bye") else line.lower()
             line = f"/{word}" if word in ("undo", "profile", "help", "quit") else line
             if line == "/quit":
                 return

@@ -36,7 +36,7 @@ more
 remove the first from my watchlist
 my watchlist
 remove Alpha from my watchlist
-/quit
+bye
 """
 TRANSCRIPT = """\
 tastevec: 9 movies. What do you feel like? /help, /quit
@@ -152,7 +152,7 @@ tastevec: 9 movies. What do you feel like? /help, /quit
    on your watchlist: nothing yet; say: save 2 for later
 > remove Alpha from my watchlist
    Alpha (1980) is not on your watchlist: what is on my watchlist? shows it
-> /quit
+> bye
 Goodbye.
 """
 
