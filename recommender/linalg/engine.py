@@ -16,9 +16,7 @@ from here, or else a temporary one. Scheduler and this process then pass on name
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib
-import mmap
 import pickle
 import socket
 import tempfile
@@ -26,11 +24,12 @@ import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 import numpy as np
 
 from ..data.errors import ChoiceError, ServiceError
+from .packed import Packed, mapped, stamp_of, unpack, unpack_once
 
 BLOCK_ENTRIES = 50_000_000  # stored values in a block, at 16 bytes each in a matrix
 LARGE = 1 << 18  # bytes of an array that goes through a file
@@ -85,13 +84,6 @@ class Engine:
         pass
 
 
-class Packed(NamedTuple):
-    """A value as bytes, and where its large arrays are: path, first byte and bytes of each."""
-
-    value: bytes
-    places: tuple[tuple[str, int, int], ...]
-
-
 class DaskEngine(Engine):
     """The workers behind a Dask scheduler; without an address those of a cluster of this machine's cores.
 
@@ -114,10 +106,10 @@ class DaskEngine(Engine):
             dask, self._distributed = importlib.import_module("dask"), importlib.import_module("distributed")
         except ModuleNotFoundError:
             raise ChoiceError(EXTRA) from None
-        # Of what workers do beside the tasks: giving memory back at every chance, which costs a quarter of the time.
-        beside: dict[str, Any] = {"nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}
-        beside |= {"worker.profile.enabled": False, "admin.large-graph-warning-threshold": "1TB"}  # of arrays in tasks
-        dask.config.set({f"distributed.{name}": value for name, value in beside.items()})
+        # Workers would give memory back at every chance, which costs a quarter of the time.
+        changes: dict[str, Any] = {"nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}
+        changes |= {"worker.profile.enabled": False, "admin.large-graph-warning-threshold": "1TB"}  # of arrays in tasks
+        dask.config.set({f"distributed.{name}": value for name, value in changes.items()})
         with contextlib.ExitStack() as stack:  # closed from the last to the first
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tastevec-"))
             cluster: Any = None
@@ -127,24 +119,29 @@ class DaskEngine(Engine):
                 stack.enter_context(cluster)
             try:
                 if address and self._distributed.comm.parse_address(address)[0] == "tcp":
-                    _wait_for_words(*self._distributed.comm.get_address_host_port(address))
+                    _wait_for_greeting(*self._distributed.comm.get_address_host_port(address))
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # other versions have a line of their own
                     self._client = stack.enter_context(self._distributed.Client(address or cluster, timeout=WAIT))
                 self._client.wait_for_workers(1 if address else len(cluster.workers), timeout=WAIT)
-            except (OSError, ValueError, TypeError, MemoryError) as error:  # memory: for words of another program
+            except (OSError, ValueError, TypeError, MemoryError) as error:  # memory: another program answered
                 start = "start one with dask scheduler and dask worker ADDRESS, or leave --scheduler out"
                 raise ServiceError(f"no Dask workers at {address}: {start}") from error
             self._check_versions(str(address))
             self._file = stack.enter_context(open(Path(folder, "arrays"), "wb"))
             self._close = stack.pop_all().close
         self.n_workers = len(self._workers())
-        self._seen: dict[str, bool] = {}  # whether all workers see a file
+        self._asked: list[str] = []  # the workers
+        self._seen: dict[str, bool] = {}  # whether all of these see a file
 
     def place(self, function: Callable[..., Any], *columns: Sequence[Any], shared: Sequence[Any] = ()) -> list[Any]:
         common, workers = self._common(shared), self._workers()
-        rows = enumerate(zip(*columns))  # in turns, or the first to be ready would keep most
-        return [self._submit(function, row, common, workers[at % len(workers)]) for at, row in rows]
+        homes = workers if len(workers) > 1 else [None]  # in turns, or the first to be ready would keep most
+        placed = [self._submit(function, row, common, homes[at % len(homes)]) for at, row in enumerate(zip(*columns))]
+        self._wait(placed)
+        free: dict[str, Any] = {future.key: () for future in placed}  # a lost block is made again by any worker
+        self._client.sync(self._client.scheduler.set_restrictions, worker=free)
+        return placed
 
     def map(self, function: Callable[..., Any], *columns: Iterable[Any], shared: Sequence[Any] = ()) -> Iterator[Any]:
         common, waiting = self._common(shared), deque[Any]()
@@ -199,6 +196,8 @@ class DaskEngine(Engine):
 
     def _common(self, shared: Sequence[Any]) -> list[Any]:
         """Return the future of what all tasks share, so that it is sent once and passed on from worker to worker."""
+        if self._asked != (workers := self._workers()):
+            self._asked, self._seen = workers, {}
         return [self._client.submit(_same, self._packed(shared), pure=False)] if shared else []
 
     def _packed(self, value: Any) -> Packed:
@@ -206,10 +205,10 @@ class DaskEngine(Engine):
 
         def stays(buffer: pickle.PickleBuffer) -> bool:
             cells = buffer.raw()
-            if cells.nbytes >= LARGE and (place := _mapped(cells.obj)) and self._sees(place[0]):
+            if cells.nbytes >= LARGE and (place := mapped(cells.obj)) and self._sees(place[0]):
                 places.append((*place, cells.nbytes))
             elif cells.nbytes >= LARGE and self._sees(self._file.name):
-                places.append((self._file.name, self._file.tell(), cells.nbytes))
+                places.append((self._file.name, None, self._file.tell(), cells.nbytes))
                 self._file.write(cells)
                 self._file.write(bytes(-cells.nbytes % 64))  # the next one begins where numpy reads fast
             else:
@@ -222,11 +221,26 @@ class DaskEngine(Engine):
 
     def _sees(self, path: str) -> bool:
         if path not in self._seen:
-            answers, own = self._client.run(_stamp, path, on_error="return").values(), _stamp(path)
+            answers, own = self._client.run(stamp_of, path, on_error="return").values(), stamp_of(path)
             self._seen[path] = own is not None and set(answers) == {own}
         return self._seen[path]
 
+    def _wait(self, futures: Sequence[Any]) -> None:
+        """Wait until all are done; raises `ServiceError` where no worker is left to do them."""
+        while True:
+            with contextlib.suppress(self._distributed.TimeoutError):
+                self._distributed.wait(futures, timeout=WAIT)
+                return
+            stuck, keys = True, [future.key for future in futures]
+            with contextlib.suppress(self._distributed.TimeoutError):
+                self._client.wait_for_workers(1, timeout=WAIT)
+                states = self._client.sync(self._client.scheduler.get_task_status, keys=keys)
+                stuck = "no-worker" in states.values()  # bound to the addresses of dead ones
+            if stuck:
+                raise ServiceError("all workers of these blocks died: start others, or give a worker more memory")
+
     def _taken(self, future: Any) -> Any:
+        self._wait([future])
         try:
             result = future.result()
             return np.require(result, requirements="A") if isinstance(result, np.ndarray) else result
@@ -235,47 +249,17 @@ class DaskEngine(Engine):
             raise ServiceError(f"{error.allowed_failures + 1} workers died of the same block: {remedy}") from None
 
 
-def _wait_for_words(host: str, port: int) -> None:
+def _wait_for_greeting(host: str, port: int) -> None:
     """Raise `OSError` where nothing is said first, as Dask does; its client waits for that without end."""
     with socket.create_connection((host, port), WAIT) as connection:
         if not connection.recv(1):
             raise ConnectionError
 
 
-def _mapped(array: Any) -> Optional[tuple[str, int]]:
-    """Return the path and the first byte of an array that is part of a mapped file."""
-    whole = array
-    while isinstance(whole.base, np.ndarray):
-        whole = whole.base
-    if not isinstance(whole, np.memmap) or not isinstance(whole.base, mmap.mmap) or whole.filename is None:
-        return None
-    return str(Path(whole.filename).resolve()), whole.offset + array.ctypes.data - whole.ctypes.data
-
-
-def _stamp(path: str) -> Optional[tuple[int, int]]:
-    """Return what a file that has been replaced, or another of this name, would have different; None without a file."""
-    with contextlib.suppress(OSError):
-        about = Path(path).stat()
-        return about.st_size, about.st_mtime_ns
-    return None
-
-
-# Dask unpacks an array wherever it comes to lie, and numpy multiplies one at an odd address twenty times slower.
-# So what is sent is packed by the engine, into one piece, and unpacked here.
-@functools.lru_cache(maxsize=1)
-def _unpacked(packed: Packed) -> Any:
-    return _fresh(packed)
-
-
-def _fresh(packed: Packed) -> Any:
-    files = [np.memmap(path, np.uint8, "c", first, (n_bytes,)) for path, first, n_bytes in packed.places]
-    return pickle.loads(packed.value, buffers=files)
-
-
 def _call(function: Callable[..., Any], packed: Packed, n_futures: int, *more: Any) -> Any:
     """Return `function(*row, *shared)`; `more`: the values of the futures in the row, then what is shared, packed."""
-    futures, shared = iter(more[:n_futures]), _unpacked(more[-1]) if len(more) > n_futures else ()
-    row = [next(futures) if value is None else value for value in _fresh(packed)]
+    futures, shared = iter(more[:n_futures]), unpack_once(more[-1]) if len(more) > n_futures else ()
+    row = [next(futures) if value is None else value for value in unpack(packed)]
     return function(*row, *shared)
 
 
