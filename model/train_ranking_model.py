@@ -34,7 +34,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         raise ChoiceError(f"--method {method} is fitted in one process: --engine dask goes with {others}")
     output = cli.output_folder(arguments, method)
     history = load_all(arguments.processed)
-    cli.check_cost(method, history, lambda _: models.cost(method, history), instead=f"give {smaller(history)}")
+    instead = f"give {smaller(history)}"
+    cli.check_cost(method, history, lambda _: models.cost(method, history), instead=instead, engine=arguments.engine)
     model = registry.make(method, Catalog.load(arguments.processed))
     model.progress = cli.Progress(method, "steps")
     started = time.perf_counter()

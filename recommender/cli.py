@@ -42,6 +42,13 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
+def address(text: str) -> str:
+    """Read an address; an empty one comes from a shell variable that is not set."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the address is empty: give one, or leave the flag out")
+    return text
+
+
 # The flags that mean the same in every program: keywords of add_argument.
 _COMMON: dict[str, dict[str, Any]] = {
     "data": {"type": Path, "default": Path("data"), "metavar": "PATH", "help": "raw data: a folder or an archive"},
@@ -93,7 +100,7 @@ class Parser(argparse.ArgumentParser):
         what = "numpy: work on blocks of people in this process; dask: in others, here or elsewhere (default: numpy)"
         group.add_argument("--engine", choices=("numpy", "dask"), default="numpy", help=what)
         where = "with --engine dask: address of its scheduler (default: a worker for each core here)"
-        group.add_argument("--scheduler", metavar="ADDRESS", help=where)
+        group.add_argument("--scheduler", type=address, metavar="ADDRESS", help=where)
 
     def add_settings(self, cls: type[Any], names: Optional[Sequence[str]] = None, title: str = "settings") -> None:
         """Add one flag for each field of a settings dataclass (or those named); the default of a flag is None."""
@@ -217,11 +224,13 @@ def check_cost(
     value: int = 0,
     flag: str = "",
     instead: str = "prepare fewer movies (python -m preprocess.setup --min-movie-ratings N), or use a larger machine",
+    engine: str = "numpy",
 ) -> None:
     """Print the rows of `data`, and the time and memory that a fit on them is expected to take, before it starts.
 
     cost: returns seconds and bytes for a value of the setting `flag`, now `value`.  Raises `ChoiceError` for more than
-    the free memory, with the largest half, quarter ... of the value that it holds, or else `instead`.
+    the free memory, with the largest half, quarter ... of the value that it holds, or else `instead`; not for
+    the `engine` of Dask, whose workers have memory of their own.
     """
     from .models import free_memory
 
@@ -231,7 +240,7 @@ def check_cost(
         f"{what}: {data.n_ratings:,} ratings, {data.n_users:,} users x {data.n_movies:,} movies; "
         f"about {time} and {size / 1e9:.1f} GB"
     )
-    if free is not None and size > free:
+    if engine == "numpy" and free is not None and size > free:
         while value > 1 and cost(value)[1] > free:
             value //= 2
         if flag and cost(value)[1] <= free:

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model import recommend, train_ranking_model, train_svd_model
+from model import recommend, train_ranking_model, train_session_model, train_svd_model
+from recommender import models
 from recommender.data.errors import ChoiceError, ServiceError, SettingsError
 from recommender.learn import registry
 from recommender.learn.svd import SvdModel
@@ -148,6 +149,24 @@ def check_covariance(engine: Engine) -> None:
 def test_the_covariance_of_tastes_by_blocks():
     check_covariance(engine := Three())
     assert engine.n_used >= 3
+
+
+@pytest.mark.parametrize("flags", [[], ["--engine", "dask"]])
+def test_an_empty_address_of_a_scheduler(flags):
+    with pytest.raises(SettingsError, match="--scheduler: the address is empty"):
+        train_svd_model.main([*flags, "--scheduler", ""])
+
+
+@pytest.mark.parametrize("program", [train_svd_model, train_session_model, train_ranking_model])
+def test_the_memory_of_this_machine_does_not_refuse_dask(program, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(models, "free_memory", lambda: 1)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    flags = ["--output", str(tmp_path), *(["--method", "ease"] if program is train_ranking_model else [])]
+    with pytest.raises(ChoiceError, match="are free"):
+        program.main(flags)
+    with pytest.raises(ChoiceError, match=r"tastevec\[scale\]"):  # past the check
+        program.main([*flags, "--engine", "dask"])
+    assert "ratings" in capsys.readouterr().out
 
 
 def test_dask_missing_and_flags_that_do_not_go_together(monkeypatch):
