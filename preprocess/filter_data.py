@@ -66,7 +66,8 @@ def filter_ratings(table: RatingsTable, settings: PipelineSettings) -> tuple[Int
     kept = data if keep.all() else data.take(keep)
     if not kept.n_ratings:
         problem = f"none of {table.n_rows:,} ratings is left after min_user_ratings {least[0]} and min_movie_ratings"
-        raise DataError(f"{problem} {least[1]}: lower them, for example --min-movie-ratings 5")
+        flag = "movie" if least[1] >= least[0] else "user"
+        raise DataError(f"{problem} {least[1]}: lower them, for example --min-{flag}-ratings {max(least) // 2}")
     users = np.flatnonzero(np.diff(kept.indptr))
     movies, movie_rows = encode(kept.movie_rows)
     indptr = np.append(kept.indptr[users], kept.n_ratings)

@@ -51,7 +51,7 @@ COSTS = {
     "item_knn": Cost(2e-8, 0, 0, 5),
     "ease": Cost(7e-9, 1.1e-11, 0, 1.3, 60),
     "directed_ease": Cost(2e-8, 2.8e-11, 0, 2.3, 60),
-    "ials": Cost(0, 0, 2.3e-6, 0),
+    "ials": Cost(0, 0, 2.3e-6, 0, 50),
     "svd": Cost(0, 0, 1.5e-7, 0, 60, 1e-9, 13),
     "session": Cost(0, 0, 2.3e-7, 0, 80, 1e-9, 10),
     "two_tower": Cost(0, 0, 2.9e-4, 0),
@@ -176,12 +176,13 @@ class Models:
         if name == EMBEDDING:
             return self._embedding()
         seconds, size = cost(name, self.history)
-        remedy = command(kind.command(), self.folder)
+        remedy, is_read = command(kind.command(), folder), name != SVD
         needs = f"fitting {name} takes about {seconds:.0f} s and {size / 1e9:.1f} GB"
         if (free := free_memory()) is not None and size > free:
-            raise ArtifactError(f"{needs}, and {free / 1e9:.1f} GB are free: run {remedy} where there is more")
+            where = f"run {remedy} where there is more" if is_read else "use a larger machine"
+            raise ArtifactError(f"{needs}, and {free / 1e9:.1f} GB are free: {where}")
         if seconds > PATIENCE:
-            self.tell(f"{needs}; {remedy} stores it for the next time")
+            self.tell(needs + f"; {remedy} stores it for the next time" * is_read)
         return kind(self.catalog).fit(self.history)
 
     def _blend(self, model: Blend) -> Ranker:
@@ -230,9 +231,8 @@ def free_memory() -> Optional[int]:
     with contextlib.suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         found.append(1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]))
-    with contextlib.suppress(OSError, ValueError):  # of a container; "max" where it has no limit
-        most, taken = (int(Path("/sys/fs/cgroup", f"memory.{name}").read_text()) for name in ("max", "current"))
-        found.append(max(most - taken, 0))
+    with contextlib.suppress(OSError, StopIteration, ValueError):
+        found.append(container_memory(Path("/sys/fs/cgroup")))
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -241,3 +241,14 @@ def free_memory() -> Optional[int]:
             taken = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
             found.append(max(limit - taken, 0))
     return min(found, default=None)
+
+
+def container_memory(folder: Path) -> int:
+    """Return the bytes that a container can still take: its limit, less what it holds beyond idle pages of files.
+
+    folder: of its memory controller (cgroup v2).  Raises `OSError` or `ValueError` where it has no limit.
+    """
+    most, taken = (int((folder / f"memory.{name}").read_text(encoding="ascii")) for name in ("max", "current"))
+    lines = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
+    idle = next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+    return max(most - taken + idle, 0)

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from .artifacts import check_files, read_manifest
-from .errors import ChoiceError
+from .errors import ArtifactError, ChoiceError
 from .files import load_arrays
 from .interactions import FILES, Interactions
 
@@ -122,12 +122,14 @@ def load_split(folder: Path, name: str) -> Interactions:
     """
     if name not in PARTS:
         raise ChoiceError(f"no part called {name!r}: the parts are {', '.join(PARTS)}")
-    return load_ratings(folder).take(_parts(folder) == PARTS.index(name))
+    data, part = _labelled(folder)
+    return data.take(part == PARTS.index(name))
 
 
 def load_all(folder: Path) -> Interactions:
     """Return train, val and test of `folder` together, mapped where nobody's ratings were left out of the split."""
-    data, split = load_ratings(folder), _parts(folder) != SKIPPED
+    data, part = _labelled(folder)
+    split = part != SKIPPED
     return data if split.all() else data.take(split)
 
 
@@ -137,9 +139,15 @@ def load_ratings(folder: Path) -> Interactions:
     return Interactions.load(folder)
 
 
-def _parts(folder: Path) -> np.ndarray:
-    check_files(folder, read_manifest(folder, KIND, REMEDY), [PARTS_FILE], REMEDY)
-    return load_arrays(folder / PARTS_FILE, {"history_parts": np.int8})["history_parts"]
+def _labelled(folder: Path) -> tuple[Interactions, np.ndarray]:
+    """Return all filtered ratings and the part of each, (n_ratings,) int8, both of one run of preprocess."""
+    manifest = read_manifest(folder, KIND, REMEDY)
+    check_files(folder, manifest, [*FILES, PARTS_FILE], REMEDY)
+    data = Interactions.load(folder)
+    part = load_arrays(folder / PARTS_FILE, {"history_parts": np.int8})["history_parts"]
+    if read_manifest(folder, KIND, REMEDY) != manifest or len(part) != data.n_ratings:
+        raise ArtifactError(f"{folder} was written anew while it was read: start again")
+    return data, part
 
 
 def load_movies(folder: Path) -> dict[int, tuple[str, str]]:
