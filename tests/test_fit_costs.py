@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from model import train_ranking_model
+from preprocess.filter_data import filter_ratings
+from preprocess.steps import PipelineSettings
 from recommender import models
 from recommender.data.catalog import Catalog
-from recommender.data.errors import ArtifactError
+from recommender.data.errors import ArtifactError, DataError
 from recommender.data.interactions import Interactions
 from recommender.data.splits import load_all, load_split
 from recommender.learn import registry
@@ -61,3 +65,11 @@ def test_ratings_and_parts_are_of_one_run(tmp_path, monkeypatch):
         with pytest.raises(ArtifactError, match="was written anew while it was read: start again"):
             load(folder)
         make_processed(folder)
+
+
+@pytest.mark.parametrize(("least", "advice"), [((3, 5), "--min-movie-ratings 2"), ((8, 5), "--min-user-ratings 4")])
+def test_filters_that_leave_nothing_name_a_smaller_threshold(least, advice):
+    data = Interactions.from_rows(*(np.array([7]),) * 2, np.array([0]), np.array([0]), np.ones(1), np.ones(1))
+    table = SimpleNamespace(ratings=data, n_rows=1)
+    with pytest.raises(DataError, match=f"lower them, for example {advice}$"):
+        filter_ratings(table, PipelineSettings(min_user_ratings=least[0], min_movie_ratings=least[1]))
