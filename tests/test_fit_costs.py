@@ -69,7 +69,7 @@ def test_ratings_and_parts_are_of_one_run(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("least", "advice"), [((3, 5), "--min-movie-ratings 2"), ((8, 5), "--min-user-ratings 4")])
 def test_filters_that_leave_nothing_name_a_smaller_threshold(least, advice):
-    data = Interactions.from_rows(*(np.array([7]),) * 2, np.array([0]), np.array([0]), np.ones(1), np.ones(1))
+    data = Interactions.from_rows(*(np.array([7]),) * 2, *(np.array([0]),) * 2, np.ones(1), np.array([1]))
     table = SimpleNamespace(ratings=data, n_rows=1)
     with pytest.raises(DataError, match=f"lower them, for example {advice}$"):
         filter_ratings(table, PipelineSettings(min_user_ratings=least[0], min_movie_ratings=least[1]))
