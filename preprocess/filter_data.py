@@ -97,6 +97,9 @@ def step(run: Run, stage: Path) -> list[str]:
     report, tables, listed = ["filter"], [], run.sources[0].movies
     for source in run.sources:
         table = read_table(source, run.arguments)
+        if source.movies and not source.numbers and "movie" in table.names:
+            what = f"{source.files.path}: movie ids are names in the ratings, such as {table.names['movie'][1]!r}, but"
+            raise DataError(f"{what} numbers in the list of movies: give both the same ids")
         tables.append(table)
         name = f"{source.files.path.name}, {source.format}" if run.sources[1:] else source.format
         report.append(f"read {table.n_rows + table.n_dropped:,} ratings, {source.n_listed:,} movies ({name})")

@@ -213,6 +213,8 @@ def test_names_as_ids_are_numbered_and_kept(tmp_path, capsys):
     nobody = lines_of([{**name, "2": "nan"}[u], f"é{m}", r, t] for u, m, r, t in CELLS)
     with pytest.raises(DataError, match=r"line .*userId 'nan'"):
         run_setup(write_csv(tmp_path / "nobody", nobody, movies), tmp_path / "no")
+    with pytest.raises(DataError, match="names in the ratings, such as 'é10', but numbers in the list of movies"):
+        run_setup(write_csv(tmp_path / "mixed", lines_of([u, f"é{m}", r, t] for u, m, r, t in CELLS)), tmp_path / "no")
 
 
 def test_without_times_the_order_of_the_file_counts(tmp_path, capsys):
