@@ -72,7 +72,7 @@ class Stacker(Ranker):
         epochs: int = setting(40, "passes over the training lists", 1)
         rate: float = setting(0.003, "Adam's learning rate", 1e-6)
         l2: float = setting(0.01, "penalty on the networks' weights", 0)
-        people: int = setting(25_000, "users on whose histories the networks learn; of more a sample", 1)
+        people: int = setting(35_000, "users on whose histories the networks learn; of more a sample", 1)
         dense: int = setting(10_000, "movies up to which all weights of a movie on others are kept", 1)
         weights: int = setting(400, "of more movies, the weights of each that are kept: the largest", 1)
         movies: int = setting(20_000, "movies, the most rated, with such weights; iALS stands in for the rest", 1)
