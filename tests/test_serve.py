@@ -108,7 +108,7 @@ def test_a_session_learns_explains_and_takes_back(client, recommender):
     steps.append(client.ok("PATCH", path, {"familiarity": 0.9}))
     steps.append(client.ok("PATCH", path, {"add_favorite": "Amelie"}))
     steps.append(client.ok("PATCH", path, {"drop_favorite": 296}))
-    assert len({step["movie"]["movie_id"] for step in steps}) > 2
+    assert len({step["movie"]["movie_id"] for step in steps}) > 1
     for before in reversed(steps[:-1]):
         assert client.ok("POST", f"{path}/undo") == before
     for _ in range(6):
