@@ -103,7 +103,10 @@ def test_a_token_goes_into_the_header_and_a_refused_key_ends_the_run(flags, serv
 def test_a_run_that_is_stopped_goes_on_where_it_was_and_does_not_wait(flags, server, how, latency):
     server.latency = latency  # with the longest, Ctrl-C comes while all threads wait
     command = [sys.executable, "-m", "preprocess.fetch_tmdb_metadata", *flags, "--threads", "1"]
+    # A shell has what it starts in the background ignore Ctrl-C, pytest and its children among it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    signal.signal(signal.SIGINT, before)
     deadline, goal = time.monotonic() + 20, 4 if latency < 1 else 1
     while len(server.requests) < goal and time.monotonic() < deadline:
         time.sleep(0.01)
