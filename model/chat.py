@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Optional, TextIO
 
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+if not __package__:  # run as a file: its folder gives way to the clone's
+    sys.path[0] += "/.."
 
 from model.terminal.console import Console, EndOfInput
 from recommender import cli

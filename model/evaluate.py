@@ -18,8 +18,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Optional
 
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+if not __package__:  # run as a file: its folder gives way to the clone's
+    sys.path[0] += "/.."
 
 from preprocess.filter_data import PipelineSettings, read_filtered
 from recommender import cli, hybrid

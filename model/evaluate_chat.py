@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Callable, Optional, TypeVar
 
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+if not __package__:  # run as a file: its folder gives way to the clone's
+    sys.path[0] += "/.."
 
 import numpy as np
 

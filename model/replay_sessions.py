@@ -19,8 +19,8 @@ from typing import Any, Optional
 
 import numpy as np
 
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+if not __package__:  # run as a file: its folder gives way to the clone's
+    sys.path[0] += "/.."
 
 from model.evaluate import add_files, check_files, count, read_set, refuse, split_list, split_numbers
 from recommender import cli

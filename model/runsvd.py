@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Optional
 
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+if not __package__:  # run as a file: its folder gives way to the clone's
+    sys.path[0] += "/.."
 
 from model.online_user_model import run_session
 from recommender import cli

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+if not __package__:  # run as a file: its folder gives way to the clone's
+    sys.path[0] += "/.."
 if __name__ == "__main__":  # numpy's own threads wait for each other: the SVD takes .2 s on one, 3 s on two busy cores
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 

@@ -9,10 +9,14 @@ The report compares the ranking of every signal with popularity, and its RMSE wi
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
+
+if not __package__:  # run as a file: its folder gives way to the clone's
+    sys.path[0] += "/.."
 
 import numpy as np
 

@@ -22,6 +22,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
+if not __package__:  # run as a file: its folder gives way to the clone's
+    sys.path[0] += "/.."
+
 import numpy as np
 
 from recommender import cli
@@ -165,7 +168,7 @@ def use_threads(n: Optional[int], argv: Sequence[str]) -> None:
         return
     if n < 1:
         raise SettingsError(f"--threads {n}: give a whole number from 1")
-    command = [sys.executable, "-m", "model.train_twotower", *argv]
+    command = [sys.executable, __file__, *argv]
     raise SystemExit(subprocess.call(command, env={**os.environ, **wanted}))
 
 

@@ -9,9 +9,13 @@ tags of `tags.csv` instead. Of several sets, the last that says something wins; 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
+
+if not __package__:  # run as a file: its folder gives way to the clone's
+    sys.path[0] += "/.."
 
 import numpy as np
 import pandas as pd

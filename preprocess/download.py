@@ -15,9 +15,13 @@ import difflib
 import functools
 import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional
+
+if not __package__:  # run as a file: its folder gives way to the clone's
+    sys.path[0] += "/.."
 
 from recommender.cli import Parser, Progress, run
 from recommender.data import artifacts

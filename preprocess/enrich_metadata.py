@@ -14,8 +14,12 @@ from __future__ import annotations
 import html
 import json
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any, Optional
+
+if not __package__:  # run as a file: its folder gives way to the clone's
+    sys.path[0] += "/.."
 
 from preprocess.descriptions import ask_all, make_parser, movies_left
 from recommender.cli import run

@@ -17,6 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
+if not __package__:  # run as a file: its folder gives way to the clone's
+    sys.path[0] += "/.."
+
 import numpy as np
 
 from preprocess.steps import PipelineSettings, Run, run_steps, write_ratings_csv, write_rows

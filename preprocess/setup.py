@@ -7,8 +7,12 @@ Steps pass their results on in memory, so the ratings are read once. The files o
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Optional
+
+if not __package__:  # run as a file: its folder gives way to the clone's
+    sys.path[0] += "/.."
 
 from preprocess import build_metadata, filter_data, split_data, transform_data
 from preprocess.steps import run_steps

@@ -8,9 +8,13 @@ ratings gets the mean of all train ratings.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
+
+if not __package__:  # run as a file: its folder gives way to the clone's
+    sys.path[0] += "/.."
 
 import numpy as np
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,3 +74,15 @@ def test_files_and_folders_stay_small():
             assert n_lines <= 300, f"{path.relative_to(ROOT)} has {n_lines} lines"
             most = 20 if folder == "model" else 14  # programs, whose names are fixed
             assert len(list(path.parent.glob("*.py"))) <= most, path.parent
+
+
+def test_programs_run_as_files_from_a_clone_that_is_not_installed(monkeypatch):
+    """The lines of each before its first import of this project, run as by `python model/x.py`, find the clone."""
+    sources = {path: path.read_text("utf-8") for folder in FOLDERS for path in (ROOT / folder).glob("*.py")}
+    programs = {path: source for path, source in sources.items() if '__name__ == "__main__"' in source}
+    assert len(programs) > 20
+    for path, source in programs.items():
+        monkeypatch.setattr(sys, "path", [str(path.parent), *sys.path[1:]])
+        head = re.split(rf"^(?:from|import) (?:{'|'.join(FOLDERS)})", source, flags=re.MULTILINE)[0]
+        exec(head, {"__name__": "__main__", "__package__": None})
+        assert Path(sys.path[0]).resolve() == ROOT, path
