@@ -64,6 +64,8 @@ READER = make_reader()
         ("too violent", "not violent; not gory", ""),
         ("a bit too much violence, tense", "not violent; tense; not gory", "a bit"),
         ("funny too with bill hurray", "Comedy; with Bill Hurray", "too"),
+        ("tense. me too", "tense", "me too"),
+        ("you are a bit too tense", "not tense", "you are a bit"),
         ("not for children", "not for children", ""),
         ("the kids are asleep, something scary", "not for children; scary", "something"),
         ("when my daughter is in bed: tense", "not for children; tense", ""),

@@ -220,7 +220,7 @@ class RequestReader:
 
     def _no(self, tokens: Sequence[str], i: int) -> int:
         """Return how many tokens from i only say no, 0 where nothing is refused."""
-        too = tokens[i] == "too" and (i or tokens[1:2] not in (["many"], ["much"]))  # too many zombies: no zombies
+        too = tokens[i] == "too" and (i > 0 or tokens[1:2] not in (["many"], ["much"]))  # too many zombies: no zombies
         n = 2 if " ".join(tokens[i : i + 2]) in _NO_PAIRS else too or tokens[i] in _NO
         if not n or any(self._is_title(tokens[i : i + words]) for words in range(3, 7)):
             return 0
