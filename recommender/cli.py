@@ -22,17 +22,7 @@ from .data.errors import ChoiceError, SettingsError, TastevecError, one_line, pr
 from .data.settings import default_folder
 from .linalg.engine import DaskEngine, Engine
 
-_REMEDIES = {
-    errno.ENOSPC: "the disk is full: free some space, then run it again; nothing was changed",
-    errno.EDQUOT: "the disk quota is exceeded: free some space, then run it again; nothing was changed",
-    errno.EACCES: "no permission: choose another folder or change its permissions",
-    errno.EPERM: "no permission: choose another folder or change its permissions",
-    errno.EROFS: "the folder is read-only: choose another one",
-    errno.ENOENT: "no such file or folder: check the path",
-    errno.EEXIST: "this is a file, not a folder: check the path",
-    errno.ENOTDIR: "a part of the path is a file, not a folder: check the path",
-    errno.EISDIR: "this is a folder, not a file: check the path",
-}
+FULL = "the disk is full: free some space, then run it again; nothing was changed"
 
 
 def whole_number(text: str) -> int:
@@ -271,10 +261,9 @@ def run(main: Callable[[Optional[Sequence[str]]], Optional[int]]) -> NoReturn:
         code = _fail("not enough memory for this data: use a smaller data set or a larger machine")
     except OSError as error:
         # numpy reports a full disk without its number: "3691520 requested and 184192 written".
-        number = errno.ENOSPC if "requested and" in str(error) else error.errno or 0
-        what = _REMEDIES.get(number, f"{error.strerror or error}: check the path and try again")
-        name = f"{error.filename}: " if error.filename else ""
-        code = _fail(name + what)
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT) or "requested and" in str(error)
+        what = FULL if is_full else f"{error.strerror or error}: check the path and its permissions, and try again"
+        code = _fail(f"{error.filename}: {what}" if error.filename else what)
     sys.exit(code)
 
 

@@ -21,7 +21,7 @@ from .data.titles import TitleIndex
 from .linalg.rows import top_n, unit_rows
 from .models import POPULARITY, Models
 from .opening import SVD, open_index, open_parts, open_similar
-from .ranking import TASTE, Explanation, Fit, Ranked, Similar
+from .ranking import Explanation, Fit, Ranked, Similar
 from .session.engine import SessionEngine
 from .session.policy import MovieFilter, PolicySettings
 from .session.rules import LearningRule
@@ -199,23 +199,15 @@ class Recommender:
         found = ranking.rank(self.models.get(name), history, row, at, wishes, min(n, history.n_movies))
         return [Ranked(self.catalog.movie(movie), score, by) for movie, score, by in found]
 
-    def explain(
-        self,
-        user: Union[int, Sequence[Any], Mapping[str, Any]],
-        movie: Union[int, str, Movie],
-        method: str = TASTE,
-        at: Optional[int] = None,
-    ) -> Explanation:
+    def explain(self, user: Union[int, Sequence[Any], Mapping[str, Any]], movie: Union[int, str, Movie]) -> Explanation:
         """Return how a movie fits what `user` (as in `recommend`) likes, and which of their favorites are like it.
 
-        method: "taste", the cosine of the movie's vector with the sum of those of the movies rated, each times its
-        rating less 3 stars; or one of `recommend`, whose score is split into what each rating added when it came.
+        The score is the cosine of the movie's vector with the sum of those of the movies rated, each times its rating
+        less 3 stars.
         """
-        model = None if method == TASTE else self.models.get(self.models.name_of(method))
-        row, at = self.row_of(movie), ranking.moment(at)
-        history, user_row, _ = self._history_of(user, at)
+        row, (history, user_row, _) = self.row_of(movie), self._history_of(user, ranking.moment(None))
         own, vectors = history.select(np.array([user_row])), unit_rows(self.movie_vectors)
-        return ranking.explain(self.catalog, own, vectors, row, model, at)
+        return ranking.explain(self.catalog, own, vectors, row)
 
     def recommend_all(
         self,

@@ -233,13 +233,6 @@ def free_memory() -> Optional[int]:
         found.append(1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]))
     with contextlib.suppress(OSError, StopIteration, ValueError):
         found.append(container_memory(Path("/sys/fs/cgroup")))
-    with contextlib.suppress(ImportError, OSError, ValueError):
-        import resource
-
-        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-        if limit != resource.RLIM_INFINITY:
-            taken = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-            found.append(max(limit - taken, 0))
     return min(found, default=None)
 
 

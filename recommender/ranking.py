@@ -34,8 +34,8 @@ FAVORITE = 5.0  # stars of a movie that is named without any
 DAY_PARTS = {"morning": range(6, 12), "afternoon": range(12, 17), "evening": range(17, 22)}  # hours; else "night"
 NIGHT = "night"
 PEOPLE = "the id of a user in the data, a profile as read_profile returns it, or a list of (movie, stars)"
-TASTE, N_NEAR = "taste", 3
-_BLOCK, _SIGNS = 64, re.compile(r"\W+")
+N_NEAR = 3  # favorites that an explanation names
+_SIGNS = re.compile(r"\W+")
 CONTEXT = default_folder("config") / "context.yaml"
 
 
@@ -82,15 +82,17 @@ class Wishes(NamedTuple):
         chosen = top_n(scores[None], max(n, CANDIDATES))[0]
         chosen = chosen[scores[chosen] > -np.inf]
         dial = 0.0 if self.familiarity is None else 2 * self.familiarity - 1
-        points = _standardised(scores[chosen]) + dial * _standardised(np.log1p(self.fame[chosen]))
+        points = standardised(scores[chosen]) + dial * standardised(np.log1p(self.fame[chosen]))
         adjusted = np.full_like(scores, -np.inf)
         adjusted[chosen] = points if self.bonus is None else points + self.bonus[chosen]
         return adjusted
 
 
-def _standardised(values: np.ndarray) -> np.ndarray:
+def standardised(values: np.ndarray) -> np.ndarray:
+    """Return values (C,) at mean 0 and deviation 1, float64; 0 where all are equal."""
     values = values.astype(np.float64)
-    return (values - values.mean()) / (values.std() or 1.0) if len(values) else values
+    deviation = values.std() if len(values) else 0.0
+    return (values - values.mean()) / deviation if deviation > 1e-9 else np.zeros(len(values))
 
 
 def rank(
@@ -200,14 +202,12 @@ def ratings_of(profile: Mapping[str, Any], catalog: Catalog) -> tuple[list[Any],
     return found, [catalog.row_of(movie_id) for movie_id in seen]
 
 
-def explain(
-    catalog: Catalog, history: Interactions, vectors: np.ndarray, movie: int, model: Optional[Ranker], at: int
-) -> Explanation:
+def explain(catalog: Catalog, history: Interactions, vectors: np.ndarray, movie: int) -> Explanation:
     """Return why a movie, by row, is for the one user of `history`, whose own rating of it does not count.
 
         taste = sum of (rating - 3) v_i        similarity = taste . v / |taste| |v|, -1 to 1: a sum over the ratings
 
-    vectors: (n_movies, k), v at length 1.  model: whose score is taken apart instead, see `replayed_terms`.
+    vectors: (n_movies, k), v at length 1.
     """
     history = history.take(history.movie_rows != movie)
     V, rated = vectors[history.movie_rows], list(map(catalog.movie, history.movie_rows.tolist()))  # (n, k)
@@ -215,33 +215,11 @@ def explain(
     length = float(np.linalg.norm(weights @ V))
     terms = weights * cosines / (length or 1.0)
     text = f"Matches your taste profile with {float(terms.sum()):.1%} similarity"
-    rest = []
-    if model is not None:
-        first, *terms = replayed_terms(model, history, 0, at, movie).tolist()
-        rest = [Reason("average", None, first)]
     because = [Reason("rating", one, float(term)) for one, term in zip(rated, terms)]
-    because = sorted(because, key=lambda reason: -abs(reason.value)) + rest
+    because = sorted(because, key=lambda reason: -abs(reason.value))
     near = [i for i in np.argsort(-cosines, kind="stable").tolist() if history.ratings[i] >= LIKED and cosines[i] > 0]
     favorites = [(rated[i], float(cosines[i])) for i in near[:N_NEAR]]
     return Explanation(catalog.movie(movie), sum(reason.value for reason in because), text, favorites, because)
-
-
-def replayed_terms(model: Ranker, history: Interactions, row: int, at: int, movie: int) -> np.ndarray:
-    """Return a movie's score for nobody, and what each rating added when it came, (1 + n,): they add up to the score.
-
-    Exact for every model; of one that is linear in the ratings each term is that rating's own part.
-    """
-    known = history.row(row)
-    n = known.stop - known.start
-    scores = np.empty(n + 1)
-    for low in range(0, n + 1, _BLOCK):
-        counts = np.arange(low, min(low + _BLOCK, n + 1))
-        indptr = np.concatenate(([0], np.cumsum(counts)))
-        position = known.start + np.arange(indptr[-1]) - np.repeat(indptr[:-1], counts)
-        columns = (history.movie_rows[position], history.ratings[position], history.times[position])
-        first = Interactions(counts, history.movie_ids, indptr, *columns)
-        scores[counts] = model.score(first, np.arange(len(counts)), np.full(len(counts), at))[:, movie]
-    return np.diff(scores, prepend=0.0)
 
 
 def genre_bonus(catalog: Catalog, path: Path, at: int) -> np.ndarray:

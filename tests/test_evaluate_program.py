@@ -348,7 +348,7 @@ def test_plots_are_drawn_and_parquet_holds_what_csv_holds(tmp_path):
     pytest.importorskip("pyarrow")
     case, specs = Source.from_ratings(block_data()).case(), [run.Spec("popularity", "popularity")]
     plots.write_plots(tmp_path, list(rankings.evaluate([case], specs, None, run.Options())))
-    assert [file.read_bytes()[:4] for file in tmp_path.glob("*.png")] == 3 * [b"\x89PNG"]
+    assert [file.read_bytes()[:4] for file in tmp_path.glob("*.png")] == 2 * [b"\x89PNG"]
     for name in ("o.parquet", "o.csv"):
         report.write_table(tmp_path / name, [pd.DataFrame({"unit": [unit], "value": [0.5]}) for unit in "ab"])
     assert pd.read_parquet(tmp_path / "o.parquet").equals(pd.read_csv(tmp_path / "o.csv"))

@@ -96,10 +96,6 @@ def test_fused_scores_are_sums_of_standard_scores():
     del model.parts["stacker"]  # the next one leads
     without, _ = model.merge(scores[1:], 2)
     assert np.argsort(-without, kind="stable").tolist() == [3, 1, 2, 0]
-    ranked = of(Hybrid, parts, fusion="ranks", two_tower=1.0, embedding=0.0, fame=0.0, candidates=3)
-    ranked.fame_ = np.zeros(4)
-    by_rank = z(1 / (10 + np.array([1, 2, 3]))) + z(1 / (10 + np.array([3, 1, 2])))
-    np.testing.assert_allclose(ranked.merge(scores, 2)[0][:3], by_rank, rtol=1e-5)
 
 
 def test_the_registry_knows_them_when_asked_and_their_users_are_ranked():

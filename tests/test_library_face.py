@@ -107,7 +107,6 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("explain", {"user": [1], "movie": 99}, "no movie with id 99"),
     ("explain", {"user": [1], "movie": 1.5}, "neither a movie id nor a title"),
     ("explain", {"user": "me", "movie": 1}, "give the id of a user"),
-    ("explain", {"user": [1], "movie": 2, "method": "magic"}, "choose from pop"),
     ("warm", {"methods": ["magic"]}, "choose from pop"),
     *(("warm", {"methods": value}, "give a list of names") for value in ("svd", 5, None)),
     *(("recommend", {"user": value}, "no user") for value in (100000, -1, 10**5000)),

@@ -87,14 +87,14 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, text: str):
 TASTE = {"favorites": [1], "fits": [{"genres": ["War"], "years": [1990, 1990]}]}
 REQUEST = {"request": "x", "part": "tune", "right": [6], "never": {"ids": [1]}}
 WRONG: dict[str, list[Any]] = {
-    "years": [1990, ["x", "y"], [1990], [1999, 1990], [1990.5, 1999], {}],
-    "ids": [None, 6, [True], ["6"], []],
-    "directors": [3, "Ozu", [3], [""], []],
+    "years": [1990, ["x", "y"], [1990], {}],
+    "ids": [None, [True], ["6"], []],
+    "directors": ["Ozu", [3]],
     "genre": [["War"]],
 }
 RULES = [{}, 3, None, *({key: value} for key, values in WRONG.items() for value in values)]
-WRONG_TASTES = {"favorites": [3, [], ["x"], [1, None]], "fits": [[], {}, [[]], 1, *([rule] for rule in RULES)]}
-WRONG_REQUESTS = {"request": ["", " ", 3, None], "part": ["other", ["tune"]], "right": [6, [], ["x"]], "never": RULES}
+WRONG_TASTES = {"favorites": [3, [], ["x"]], "fits": [[], {}, [[]], 1, *([rule] for rule in RULES)]}
+WRONG_REQUESTS = {"request": ["", 3, None], "part": [["tune"]], "right": [6, []], "never": RULES}
 
 
 @pytest.mark.parametrize("of", [WRONG_TASTES, WRONG_REQUESTS])

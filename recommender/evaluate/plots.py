@@ -1,7 +1,7 @@
 """Plots of an evaluation, PNG files; needs the extra `plots` (matplotlib).
 
-Every plot shows what a table row cannot: a trade-off (accuracy against coverage and against the long tail), for
-whom a model works (accuracy by how much is known of a user), and how a session continues (hits by turn).
+Every plot shows what a table row cannot: a trade-off (accuracy against coverage and against the long tail), and how a
+session continues (hits by turn).
 """
 
 from __future__ import annotations
@@ -30,14 +30,13 @@ def need_matplotlib() -> Any:
 
 
 def write_plots(folder: Path, reports: Sequence[Report]) -> None:
-    """Write three plots for each case, at its first cutoff: nDCG against coverage, tail share, and known ratings."""
+    """Write two plots for each case, at its first cutoff: nDCG against coverage and against the tail share."""
     for report in reports:
         stem = re.sub(r"[^a-z0-9]+", "-", f"{report.task} {report.part}".lower()).strip("-")
         metric = next(iter(next(iter(report.values.values()))))  # nDCG at the first cutoff
         for name in ("coverage", "tail_share"):
             path = folder / f"{stem}-ndcg-{name.replace('_', '-')}.png"
             trade_off(path, report, metric.replace("ndcg", name), metric)
-        by_activity(folder / f"{stem}-ndcg-activity.png", report, metric)
 
 
 def trade_off(path: Path, report: Report, x: str, y: str) -> None:
@@ -48,23 +47,6 @@ def trade_off(path: Path, report: Report, x: str, y: str) -> None:
         axes.plot(*point, "o", markersize=7)
         axes.annotate(model, point, textcoords="offset points", xytext=(6, 4), fontsize=9)
     axes.margins(0.2)
-    _save(figure, path)
-
-
-def by_activity(path: Path, report: Report, metric: str) -> None:
-    """Plot the mean of a metric for quarters of the users by known ratings, with standard errors."""
-    known = report.facts["n_known"]
-    edges = np.unique(np.quantile(known, [0.25, 0.5, 0.75]))
-    group_of = np.searchsorted(edges, known)  # equal numbers of ratings are never parted
-    groups = [np.flatnonzero(group_of == number) for number in np.unique(group_of)]
-    labels = [f"{known[group].min()} to {known[group].max()}\n({len(group):,} users)" for group in groups]
-    figure, axes = _new(f"{report.task}, {report.part}", "known ratings of the user", _words(metric))
-    for number, (model, measures) in enumerate(report.values.items()):
-        values = [measures[metric][group] for group in groups]
-        errors = [np.nanstd(part) / np.sqrt(len(part)) for part in values]
-        x = np.arange(len(groups)) + 0.08 * (number - (len(report.values) - 1) / 2)
-        axes.errorbar(x, list(map(np.nanmean, values)), yerr=errors, fmt="o-", markersize=5, capsize=2, label=model)
-    axes.set_xticks(range(len(groups)), labels)
     _save(figure, path)
 
 

@@ -15,15 +15,13 @@ not interested between. A hit is a liked movie shown; favorites are not counted.
 
 A high number of hits alone can be had by showing what everybody has rated; the other figures say whether it was.
 `VIEWS` lists how the same people are replayed: what they answer to a movie that they never rated (which mostly means
-that they never saw it), with and without learning, with their least known liked movies as favorites, and with only the
-movies that they rated.
+that they never saw it), with and without learning, and with their least known liked movies as favorites.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
@@ -33,7 +31,7 @@ from ..data.errors import ChoiceError, DataError
 from ..data.interactions import LIKED, Interactions
 from ..session.engine import SessionEngine
 from ..session.fitted_rules import fit_session_rule
-from ..session.policy import TERMS, MovieFilter, PolicySettings
+from ..session.policy import TERMS, PolicySettings
 from ..session.rules import LearningRule
 from ..session.state import FAVORITE, NOT_INTERESTED, SKIP, Event, answer_for
 from .significance import TAILS, resampled_means
@@ -54,13 +52,12 @@ class View(NamedTuple):
     """How people are replayed.
 
     unrated: their answer to a movie that they never rated.  learns: whether the rule hears answers.
-    least_known: the favorites are the liked movies with the fewest ratings.  rated_only: nothing else is shown.
+    least_known: the favorites are the liked movies with the fewest ratings.
     """
 
     unrated: str = NOT_INTERESTED
     learns: bool = True
     least_known: bool = False
-    rated_only: bool = False
 
 
 VIEWS = {
@@ -68,8 +65,6 @@ VIEWS = {
     "learning, unrated = skip": View(unrated=SKIP),
     "learning, least known": View(least_known=True),
     "no learning": View(learns=False),
-    "rated only": View(rated_only=True),
-    "rated only, no learning": View(learns=False, rated_only=True),
 }
 
 
@@ -157,16 +152,6 @@ def make_folds(
     return folds
 
 
-@dataclass(frozen=True)
-class OnlyThese(MovieFilter):
-    """A filter that lets the movies in `rows` pass and no others."""
-
-    rows: tuple[int, ...] = ()
-
-    def mask(self, catalog: Catalog) -> np.ndarray:
-        return np.isin(np.arange(len(catalog)), self.rows)
-
-
 class WithoutLearning(LearningRule):
     """A rule that hears the favorites, which come first, and ignores all answers."""
 
@@ -223,13 +208,8 @@ def replay_all(
     ranks[np.argsort(-counts, kind="stable")] = np.arange(1, len(counts) + 1)
     if view.least_known:  # whatever was drawn: once for each person
         people = list({person.user_id: person.with_least_known(counts) for person in people}.values())
-    outcomes = []
-    for person in people:
-        if view.rated_only:
-            engine = SessionEngine(catalog, rule, policy, OnlyThese(rows=tuple(person.ratings)))
-        shown = replay(engine, person, n_turns, view.unrated)
-        outcomes.append(measure(person, shown, n_turns, counts, ranks))
-    return outcomes
+    shown = [replay(engine, person, n_turns, view.unrated) for person in people]
+    return [measure(person, rows, n_turns, counts, ranks) for person, rows in zip(people, shown)]
 
 
 def replay_rule(

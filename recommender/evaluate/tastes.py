@@ -35,24 +35,12 @@ N_SHOWN, N_MOST_RATED, N_FOUND = 10, 20, 5
 _PART = re.compile(r"[:(,]| - |\s(?:[0-9]+|[IVX]+|Part|Vol\.|Episode)\b.*")  # what follows belongs to one part
 
 
-def _list_of(kind: type) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, list) and bool(value) and all(type(x) is kind and x for x in value)
-
-
-# key -> what to give, and whether a value is that
-_NAMES, _IDS = ("a list of names", _list_of(str)), ("a list of movie ids", _list_of(int))
-_RULE = {
-    **dict.fromkeys(("genres", "all", "without", "languages", "directors", "cast", "keywords"), _NAMES),
-    "ids": _IDS,
-    "years": ("the first and the last year", lambda x: _IDS[1](x) and len(x) == 2 and x[0] <= x[1]),
-}
-_TASTE = {"favorites": _IDS, "fits": ("a list of rules", _list_of(dict))}
-_REQUEST = {
-    "request": ("words", lambda x: isinstance(x, str) and bool(x.strip())),
-    "part": (" or ".join(PARTS), PARTS.__contains__),
-    "right": _IDS,
-    "never": ("a rule", lambda x: isinstance(x, dict)),
-}
+Keys = dict[str, tuple[type, type]]  # key -> the type of its value, and of what that holds
+_NAMES, _IDS = (list, str), (list, int)
+_RULE: Keys = dict.fromkeys(("genres", "all", "without", "languages", "directors", "cast", "keywords"), _NAMES)
+_RULE |= {"ids": _IDS, "years": _IDS}
+_TASTE: Keys = {"favorites": _IDS, "fits": (list, dict)}
+_REQUEST: Keys = {"request": (str, str), "part": (str, str), "right": _IDS, "never": (dict, str)}
 
 
 class Page(NamedTuple):
@@ -95,16 +83,16 @@ def _read_yaml(path: Path) -> Any:
         raise DataError(f"{path} cannot be read ({one_line(str(error))}): give a YAML file, as in its --help") from None
 
 
-def _check(where: str, value: Any, keys: Mapping[str, tuple[str, Callable[[Any], bool]]]) -> None:
+def _check(where: str, value: Any, keys: Keys) -> None:
     """Raise `DataError` unless `value` has all of `keys`, or some of those of a rule, each with the right value."""
-    how = "some" if keys is _RULE else "all"
-    if not isinstance(value, dict) or not value or value.keys() - keys or (how == "all" and keys.keys() - value):
+    if not isinstance(value, dict) or not value or (value.keys() - keys if keys is _RULE else value.keys() ^ keys):
         found = shown(list(value) if isinstance(value, dict) else value)
-        raise DataError(f"{where} has {found}: give {how} of {', '.join(sorted(keys))}, and nothing else")
+        raise DataError(f"{where} has {found}: give {', '.join(sorted(keys))}, and nothing else")
     for key, part in value.items():
-        what, fits = keys[key]
-        if not fits(part):
-            raise DataError(f"{where}, {key} = {shown(part)}: give {what}")
+        outer, inner = keys[key]
+        kinds = {type(x) for x in part} if isinstance(part, (list, str, dict)) else set()
+        if type(part) is not outer or kinds != {inner} or (key == "years" and len(part) != 2):
+            raise DataError(f"{where}, {key} = {shown(part)}: give a {outer.__name__} of {inner.__name__}")
         for rule in part if key == "fits" else [part] if key == "never" else ():
             _check(f"{where}, {key}", rule, _RULE)
 
