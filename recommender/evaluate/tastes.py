@@ -35,7 +35,7 @@ N_SHOWN, N_MOST_RATED, N_FOUND = 10, 20, 5
 _PART = re.compile(r"[:(,]| - |\s(?:[0-9]+|[IVX]+|Part|Vol\.|Episode)\b.*")  # what follows belongs to one part
 
 
-Keys = dict[str, tuple[type, type]]  # key -> the type of its value, and of what that holds
+Keys = dict[str, tuple[Any, Any]]  # key -> the type of its value, and of what that holds
 _NAMES, _IDS = (list, str), (list, int)
 _RULE: Keys = dict.fromkeys(("genres", "all", "without", "languages", "directors", "cast", "keywords"), _NAMES)
 _RULE |= {"ids": _IDS, "years": _IDS}
@@ -90,8 +90,8 @@ def _check(where: str, value: Any, keys: Keys) -> None:
         raise DataError(f"{where} has {found}: give {', '.join(sorted(keys))}, and nothing else")
     for key, part in value.items():
         outer, inner = keys[key]
-        kinds = {type(x) for x in part} if isinstance(part, (list, str, dict)) else set()
-        if type(part) is not outer or kinds != {inner} or (key == "years" and len(part) != 2):
+        is_right = isinstance(part, outer) and bool(part) and all(type(x) is inner for x in part)
+        if not is_right or (key == "years" and len(part) != 2):
             raise DataError(f"{where}, {key} = {shown(part)}: give a {outer.__name__} of {inner.__name__}")
         for rule in part if key == "fits" else [part] if key == "never" else ():
             _check(f"{where}, {key}", rule, _RULE)
