@@ -159,6 +159,7 @@ def test_request_goes_to_the_encoder_as_it_was_read(shipped: Recommender, shown:
 @pytest.mark.parametrize("message", [
     "", " ", ",;.!?", "@ @", "#", "'", "’’", "0", "²", "٣", "9" * 5000, "🙂", "ﷺ was great", "a\x00b\x1b[2J", "not",
     "no @ 1", "the " * 400, "(", "1 2 3 4 5 6", "like", "than 2", "newer than", "too", "more like", "\ud800",
+    "that is one",
 ])  # fmt: skip
 def test_nothing_that_is_typed_breaks_it(shipped: Recommender, shown: list[int], message: str) -> None:
     for on_screen in (shown, shown[:1], []):

@@ -206,6 +206,8 @@ class Finder:
     def _described(self, i: int, match: re.Match[str]) -> Optional[Mention]:
         """Return the one of the list with these facts, or words in its text: the French one, the one with Al Pacino."""
         words = _CUT.split(match["before"] or match["after"])[0].split()
+        if not words:
+            return None  # that was a good one
         if words[0] in _MIDDLE:
             place = {"middle": len(self.shown) // 2, "top": 0, "bottom": -1}[words[0]]
             return Mention(i, i + 3, (self.shown[place],), True)
