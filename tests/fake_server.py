@@ -81,7 +81,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.answered: list[str] = []  # texts whose vectors went out
         self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
-        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.001,), daemon=True).start()
 
     def close(self) -> None:
         self.shutdown()

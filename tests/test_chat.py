@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from recommender import models
 from recommender.chat import explain
 from recommender.chat.chat import TASTE_WEIGHT, Chat, ChatState
 from recommender.chat.likes import Likes
@@ -13,11 +14,13 @@ from recommender.chat.rerank import MMRReranker, ScoreReranker
 from recommender.chat.turns import N_KEPT, TurnLog
 from recommender.data.catalog import Movie
 from recommender.data.errors import ArtifactError, ChoiceError
+from recommender.data.splits import load_all
 from recommender.facade import Recommender
 from recommender.people.filters import filters_after
 from recommender.session.texts import standardised
 from recommender.text.request_facts import Fact
 from recommender.text.requests import Request
+from tests.tiny import with_own_models
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +74,7 @@ def test_filters_hold_in_later_turns_until_they_are_taken_back(chat):
     assert any("Horror" in one.movie.genres for one in turn.suggestions)
 
 
-def test_predicted_ratings_choose_among_the_candidates(chat):
+def test_predicted_ratings_choose_among_the_candidates(chat, monkeypatch):
     by_score = Chat(chat.recommender, ScoreReranker(lambda about, movie: 5.0 if movie.year < 1990 else 1.0, a=0.0))
     _, turn = talk(by_score, "I loved Heat (1995)", "crime")
     years = [chat.catalog.movie(chat.catalog.row_of(movie_id)).year for movie_id, _ in turn.candidates]
@@ -83,7 +86,9 @@ def test_predicted_ratings_choose_among_the_candidates(chat):
     row = chat.recommender.row_of
     ids = [int(chat.catalog.movie_ids[row(title)]) for title in ("Heat (1995)", "Titanic (1997)")]
     assert given[0] == {"favorites": ids[:1], "answers": [(ids[1], "dislike")]}
-    assert 1 <= Likes.open(chat.recommender).predict_like_score(given[0], ids[1]) <= 5
+    everybody = load_all(chat.recommender.folder)
+    monkeypatch.setattr(models, "load_all", lambda folder: everybody.select(np.arange(50)))  # a fit takes seconds
+    assert 1 <= Likes.open(with_own_models(chat.recommender)).predict_like_score(given[0], ids[1]) <= 5
 
 
 def test_what_was_seen_or_refused_does_not_come_back(chat):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from model import evaluate_chat
+from recommender import models
 from recommender.chat.chat import Chat, ChatState, Turn
 from recommender.chat.client import ChatClient
 from recommender.chat.evaluation import judge, replay
@@ -22,6 +23,7 @@ from recommender.evaluate.replay import make_folds
 from recommender.people.store import Remembered
 from recommender.text.dialogues import Dialogue
 from recommender.text.dialogues import Turn as Said
+from tests.tiny import with_own_models
 
 NAMED = ("retrieval", "score:a=1", "llm:blend=1")
 LAST = 300
@@ -30,11 +32,12 @@ SOME = ["--last-user", str(LAST), "--folds", "2", "--turns", "2", "--split", "va
 
 @pytest.fixture(scope="module", autouse=True)
 def history(shipped):
-    """The ratings of one in eight, to which the program goes too: fits on all of them take their time."""
+    """The ratings of one in twenty, to which the program goes too: fits on all of them take their time."""
     ratings = load_all(shipped.folder)
-    some = ratings.take((ratings.user_ids % 8 == 0)[ratings.user_rows()])
+    some = ratings.take((ratings.user_ids % 20 == 0)[ratings.user_rows()])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate_chat, "load_all", lambda folder: some)
+        for module in (evaluate_chat, models):
+            patch.setattr(module, "load_all", lambda folder: some)
         yield some
 
 
@@ -108,7 +111,8 @@ def test_a_dialogue_is_heard_up_to_each_movie_that_was_liked(shipped):
     turns = ["I loved @1", "how about @2", "yes! anything with aliens?", "@3 then, or @4", "great, thanks"]
     said = tuple(Said(("seeker", "shipped")[i % 2], "", text) for i, text in enumerate(turns))
     dialogue = Dialogue("redial", "d", said, titles, ("1", "2", "3"))
-    given = [one for part in ("val", "test") for one in of_dialogues(shipped, [dialogue], part)]
+    alone = with_own_models(shipped)
+    given = [one for part in ("val", "test") for one in of_dialogues(alone, [dialogue], part)]
     named = [shipped.row_of(titles[key]) for key in "123"]
     assert [one.relevant for one in given] == [{named[1]}, {named[2]}], (
         "not what was named first, nor what was not liked"

@@ -31,6 +31,7 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
+@functools.cache
 def catalog() -> Catalog:
     rng, rows = np.random.default_rng(0), []
     for i in range(N_MOVIES + N_UNRATED):
@@ -41,6 +42,7 @@ def catalog() -> Catalog:
     return Catalog(rows)
 
 
+@functools.cache
 def ratings(seed: int = 0, planted: bool = True) -> Interactions:
     """Even users like even movies, odd users odd ones (or, not planted, a random half); some pause for days."""
     rng = np.random.default_rng(seed)

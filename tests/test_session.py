@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -114,20 +115,22 @@ def plain_traits(catalog: Catalog, favorites: list[int], likes: list[int], disli
     movies = [catalog.movie(row) for row in range(len(catalog))]
     n = len(movies)
 
-    def rarity(name: str, lists: list[list[str]]) -> float:
-        return float(np.log(n / sum(name in names for names in lists)))
+    def rare(lists: list[list[str]]) -> dict[str, float]:
+        counts = Counter(name for names in lists for name in {*names})
+        return {name: float(np.log(n / count)) for name, count in counts.items()}
 
     genres = [list(movie.genres) for movie in movies]
     languages = [[movie.original_language] if movie.original_language else [] for movie in movies]
     tones = [list(movie.tone) for movie in movies]
     near = [{t: max(0.0, 1 - abs(m.year - t) / 20) for t in range(1920, 2021, 10)} if m.year else {} for m in movies]
-    spoken = [{name: min(rarity(name, languages), 4) / 4 for name in names} for names in languages]
+    of_genre, of_language, of_tone = map(rare, (genres, languages, tones))
+    spoken = [{name: min(of_language[name], 4) / 4 for name in names} for names in languages]
     total = np.zeros(n)
     for weight, unit, rows in (
-        (20, True, [{name: rarity(name, genres) for name in names} for names in genres]),
+        (20, True, [{name: of_genre[name] for name in names} for names in genres]),
         (12, True, near),
         (60, False, spoken),
-        (35, True, [{name: rarity(name, tones) for name in names} for names in tones]),
+        (35, True, [{name: of_tone[name] for name in names} for names in tones]),
     ):
         names = sorted({name for row in rows for name in row})
         x = np.array([[row.get(name, 0.0) for name in names] for row in rows]).reshape(n, len(names))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections.abc import Callable
@@ -10,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from recommender import Recommender
 from recommender.data import artifacts
 from recommender.data.interactions import Interactions
 from recommender.data.splits import KIND, REMEDY
 from recommender.evaluate import run
 from recommender.learn.stacker import Stacker
 from recommender.learn.svd import SvdModel
+from recommender.models import Models
 
 DAY = 86_400
 # id, title, genres, ratings in train, vector
@@ -88,6 +91,13 @@ def all_scores(stacker: Stacker, data: Interactions, rows: np.ndarray, at: np.nd
     """Return the scores that a stacker gives its candidates where all movies are candidates, (B, n_movies, 10)."""
     columns, _, scores = stacker.scores(data, rows, at, data.n_movies)
     return scores[np.arange(len(rows))[:, None], np.argsort(columns, axis=1)]
+
+
+def with_own_models(recommender: Recommender) -> Recommender:
+    """Return the same recommender, texts and all, without the models that were fitted or opened so far."""
+    again = copy.copy(recommender)
+    again.models = Models(again.folder, again.catalog, again.backend, again.notes.append)
+    return again
 
 
 def in_child(work: Callable[..., object], *arguments: object) -> int:
