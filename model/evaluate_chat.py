@@ -5,7 +5,7 @@
     python -m model.evaluate_chat --base-url http://127.0.0.1:8080/v1 --model m --rerank llm,llm:blend=0.5 --judge
     python -m model.evaluate_chat --log chat.jsonl
 
-Definitions: recommender/chat/evaluation/replay.py. Tune on `--split val`, report `--split test` once.
+Definitions: recommender/chat/evaluation.py. Tune on `--split val`, report `--split test` once.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Callable, Optional, TypeVar
@@ -24,11 +25,11 @@ import numpy as np
 
 from model.evaluate import averages_path, count, refuse, split_list
 from recommender import cli
-from recommender.chat.evaluation import judge, logs, replay
-from recommender.chat.evaluation.recorded import RecordedClient
-from recommender.chat.evaluation.replay import TOP, Moment
+from recommender.chat import evaluation
+from recommender.chat.client import RecordedClient
+from recommender.chat.evaluation import TOP, Moment
 from recommender.chat.prompts import clean
-from recommender.chat.rerank import LLMReranker, MMRReranker, Reranker
+from recommender.chat.rerank import LLMReranker, MMRReranker, Reranked, Reranker
 from recommender.chat.turns import Suggestion
 from recommender.data.artifacts import need_file, need_folder
 from recommender.data.errors import ChoiceError, DataError
@@ -45,7 +46,6 @@ from recommender.text import registry
 from recommender.text.dialogues import read_dialogues
 
 RETRIEVAL, NAMES = "retrieval", ("score", "mmr", "llm")
-TABLES = {"mean (95% interval)": ["ndcg@5", "recall@5", "cosine", "variance", "repeats", "shuffles"]}
 T = TypeVar("T")
 Lists = dict[str, list[tuple[Suggestion, ...]]]  # by label, one for each moment
 CSV, SAMPLES, TITLE = "chat.csv", "samples.md", "# Replayed chats"
@@ -59,28 +59,27 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     client = open_client(given) if given.model else None
     rerankers = make_rerankers(given, client)
     recommender = Recommender.load(given.processed, backend=given.backend)
+    reports, moments, lists = list[Report](), list[Moment](), Lists()
+
+    def add(made: Report) -> None:
+        reports.append(made)
+        print(report.text(made), end="\n\n", flush=True)
+
     if given.log:
-        reports, lists = logs.reports(given.log, recommender, options), {}
-        moments: list[Moment] = []
+        for name, turns in evaluation.of_log(given.log, recommender).items():
+            add(of_log(name, turns, options))
     else:
         moments, what = replayed(given, recommender)
         first, lists = measure(what, moments, rerankers, client, options)
-        reports = [first]
-        if given.judge and client:
-            show(first)
-            reports += [judged(client, moments, lists, label, options) for label in [*lists][1:]]
-    for each in reports[1 if given.judge else 0 :]:
-        show(each)
+        add(first)
+    for label in [*lists][1:] if client and given.judge else []:
+        add(judged(client, moments, lists, label, options))
     if given.output:
         report.write_table(given.output / CSV, report.units(reports))
         report.write_table(averages_path(given.output / CSV), [report.averages(reports)])
     if given.output and moments:
         with replace_file(given.output / SAMPLES) as temporary:
             temporary.write_text(samples(moments, lists, given.samples), encoding="utf-8")
-
-
-def show(each: Report) -> None:
-    print(report.text(each), end="\n\n", flush=True)
 
 
 def make_parser() -> cli.Parser:
@@ -137,11 +136,11 @@ def replayed(given: argparse.Namespace, recommender: Recommender) -> tuple[list[
     """Return the moments, and what they are."""
     if given.dialogues:
         what, dialogues = "dialogues", read_dialogues(given.dialogues, "redial")
-        found = replay.of_dialogues(recommender, with_progress(dialogues, "replaying", what), given.split)
+        found = evaluation.of_dialogues(recommender, with_progress(dialogues, "replaying", what), given.split)
     else:
         what, ratings, of_folds = "people", load_all(recommender.folder), (given.folds, given.favorites, [given.seed])
         folds = make_folds(ratings, recommender.catalog, *of_folds, last_user=given.last_user)
-        found = replay.of_people(recommender, with_progress(folds, "replaying", "folds"), given.split, given.turns)
+        found = evaluation.of_people(recommender, with_progress(folds, "replaying", "folds"), given.split, given.turns)
     moments = [*found]
     if not moments:
         raise DataError(f"no {what} of {given.split} have a liked movie to find: use more data, or the other --split")
@@ -173,7 +172,7 @@ def make_rerankers(given: argparse.Namespace, client: Optional[RecordedClient]) 
             raise ChoiceError("--rerank llm needs a chat model: give --base-url and --model")
         return LLMReranker(client, **{"explain": not given.ids_only, "seed": given.seed, **settings})
 
-    makers: dict[str, Callable[..., Reranker]] = {"score": replay.by_likes, "mmr": MMRReranker, "llm": make_llm}
+    makers: dict[str, Callable[..., Reranker]] = {"score": evaluation.by_likes, "mmr": MMRReranker, "llm": make_llm}
     found: dict[str, Reranker] = {RETRIEVAL: MMRReranker(1.0)}
     for text in split_list(given.rerank, "--rerank"):
         spec = Spec.parse(text, NAMES, "re-ranker")
@@ -192,30 +191,64 @@ def measure(
     options: Options,
 ) -> tuple[Report, Lists]:
     """Return the values of all re-rankers, and what they would show at each moment."""
-    names, n = replay.units(moments), moments[0].chat.n_candidates
-    note = f"{len(moments):,} moments of {len(names):,} {what}; {TOP} of up to {n} candidates"
-    found, lists = (
-        Report(f"replayed {what}", options.part, np.array(names), [note], TABLES, reference=RETRIEVAL),
-        Lists(),
-    )
+    note = f"{len(moments):,} moments of {len(evaluation.units(moments)):,} {what}; "
+    notes, lists = [f"{note}{TOP} of up to {moments[0].chat.n_candidates} candidates"], Lists()
+    values = dict[str, dict[str, np.ndarray]]()
     for label, reranker in rerankers.items():
         rounds = []
         for name, run, shuffle in ((label, 0, 0), (f"{label} again", 1, 0), (f"{label} shuffled", 0, 1)):
             if client:
                 client.run = run
-            rounds.append([replay.choose(reranker, moment, shuffle) for moment in with_progress(moments, name)])
+            rounds.append([evaluation.choose(reranker, moment, shuffle) for moment in with_progress(moments, name)])
         lists[label] = [one.chat.suggestions(one.state, [one.candidates[i] for i in best.order], best.reasons)
                         for one, best in zip(moments, rounds[0])]  # fmt: skip
-        values = replay.measure(moments, [one.order for one in rounds[0]])
+        values[label] = evaluation.measure(moments, [one.order for one in rounds[0]])
         for name, others in zip(("repeats", "shuffles"), rounds[1:]):
-            shares = [replay.in_common(one.order, other.order) for one, other in zip(rounds[0], others)]
-            values[name] = replay.of_units(moments, np.array(shares))
-        add_means(found, label, values, options)
+            shares = [evaluation.in_common(one.order, other.order) for one, other in zip(rounds[0], others)]
+            values[label][name] = evaluation.of_units(moments, np.array(shares))
         if isinstance(reranker, LLMReranker):
-            found.notes.append(f"{label}: {logs.of_turns([one._asdict() for one in rounds[0]])}")
-    metrics, rng = ["ndcg@5", "recall@5", "cosine"], np.random.default_rng(options.seed)
-    found.compared = compare(found.values, RETRIEVAL, metrics, options.n_resamples, rng)
-    return found, lists
+            notes.append(f"{label}: {of_turns(rounds[0])}")
+    return against(f"replayed {what}", options, evaluation.units(moments), notes, values, 3), lists
+
+
+def of_log(name: str, turns: Sequence[tuple[Moment, Reranked]], options: Options) -> Report:
+    """Return how near the five were to the taste, before and after a re-ranker; a unit is a person, else a turn."""
+    people = evaluation.units(moment for moment, _ in turns)
+    alone = len(people) == 1
+    moments = [one._replace(unit=f"{place}") if alone else one for place, (one, _) in enumerate(turns, 1)]
+    chosen = [each for _, each in turns]
+    orders = {RETRIEVAL: [[*range(len(one.order))] for one in chosen], name: [one.order for one in chosen]}
+    values = {label: evaluation.measure(moments, order) for label, order in orders.items()}
+    values = {label: {measure: found[measure] for measure in ("cosine", "variance")} for label, found in values.items()}
+    notes = [f"{len(turns):,} turns of {len(people):,} people: {of_turns(chosen)}"]
+    return against(f"log, {name}", options._replace(part="log"), evaluation.units(moments), notes, values, 2)
+
+
+def against(
+    task: str,
+    options: Options,
+    units: Sequence[str],
+    notes: list[str],
+    values: dict[str, dict[str, np.ndarray]],
+    n_compared: int,
+) -> Report:
+    """Return the means of all values, label -> measure -> (n_units,), and the first measures less the retrieval's."""
+    measures = [*values.get(RETRIEVAL, ())]
+    made = Report(task, options.part, np.array(units), notes, {"mean (95% interval)": measures}, reference=RETRIEVAL)
+    for label, found in values.items():
+        add_means(made, label, found, options)
+    rng = np.random.default_rng(options.seed)
+    made.compared = compare(made.values, RETRIEVAL, measures[:n_compared], options.n_resamples, rng)
+    return made
+
+
+def of_turns(chosen: Sequence[Reranked]) -> str:
+    """Return how the re-ranking went: shares of the statuses, tokens and seconds a turn."""
+    statuses = Counter(one.status.partition(",")[0] for one in chosen)
+    shares = ", ".join(f"{status} {n / len(chosen):.0%}" for status, n in statuses.most_common())
+    seconds = np.quantile([one.seconds for one in chosen], [0.5, 0.99])
+    tokens = np.mean([one.tokens for one in chosen])
+    return f"{shares}; {tokens:,.0f} tokens a turn; {seconds[0]:.3f} s, {seconds[1]:.3f} s at p99"
 
 
 def judged(client: RecordedClient, moments: list[Moment], lists: Lists, label: str, options: Options) -> Report:
@@ -223,22 +256,18 @@ def judged(client: RecordedClient, moments: list[Moment], lists: Lists, label: s
     client.run, marks, units = 0, [], []
     for number, moment in enumerate(with_progress(moments, f"judging {label}")):
         pair = [[f"{one.movie}: {one.because}" for one in lists[name][number]] for name in (RETRIEVAL, label)]
-        found = judge.judge(client, moment.chat.about(moment.state, LLMReranker.name), pair)
+        found = evaluation.judge(client, moment.chat.about(moment.state, LLMReranker.name), pair)
         if found is not None:
             marks.append(found)
             units.append(f"{moment.unit}, {number}")
-    note = f"{len(marks):,} of {len(moments):,} moments have all marks of {client.model}, in both orders"
-    made = Report(f"judge, {label}", options.part, np.array(units), [note], {"mean (95% interval)": [*judge.MARKS]})
-    if not marks:
-        return made
-    table = np.stack(marks)  # (n, 2 runs, 2 lists, 5)
-    agreed = ", ".join(f"{name} {value:.2f}" for name, value in judge.agreement(table).items())
-    made.notes.append(f"agreement of both orders: {agreed}")
-    for place, name in enumerate((RETRIEVAL, label)):
-        add_means(made, name, dict(zip(judge.MARKS, table[:, :, place].mean(axis=1).T)), options)
-    rng = np.random.default_rng(options.seed)
-    made.reference, made.compared = RETRIEVAL, compare(made.values, RETRIEVAL, [*judge.MARKS], options.n_resamples, rng)
-    return made
+    notes, values = [f"{len(marks):,} of {len(moments):,} moments have all marks of {client.model}, in both orders"], {}
+    if marks:
+        table = np.stack(marks)  # (n, 2 runs, 2 lists, 5)
+        agreed = ", ".join(f"{name} {value:.2f}" for name, value in evaluation.agreement(table).items())
+        notes.append(f"agreement of both orders: {agreed}")
+        means = table.mean(axis=1)
+        values = {name: dict(zip(evaluation.MARKS, means[:, place].T)) for place, name in enumerate((RETRIEVAL, label))}
+    return against(f"judge, {label}", options, units, notes, values, len(evaluation.MARKS))
 
 
 def samples(moments: list[Moment], lists: Lists, n: int) -> str:

@@ -12,7 +12,7 @@ import pytest
 from model import finetune_movie_pref as program
 from recommender.chat import preferences
 from recommender.chat.preferences import check_chat, whole_stars
-from recommender.chat.profile import profile_of
+from recommender.chat.prompts import profile_of
 from recommender.data.catalog import Catalog
 from recommender.data.errors import TastevecError
 from tests.tiny import make_processed

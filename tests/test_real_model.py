@@ -32,7 +32,7 @@ def test_every_turn_ends_with_five_candidates_and_says_how(url, explain):
         state, turn = chat.step(state, message)
         ids = {one.movie.movie_id for one in turn.suggestions}
         assert len(ids & {movie_id for movie_id, _ in turn.candidates}) == 5
-        assert (turn.status.split(",")[0] in STEPS) if explain else turn.status == "letters"
+        assert turn.status.split(",")[0] in STEPS
         assert turn.tokens > 300
 
 
@@ -40,7 +40,7 @@ def test_every_turn_ends_with_five_candidates_and_says_how(url, explain):
 def test_each_form_of_an_answer_leaves_five_candidates(url, n_refused):
     client = ChatClient.open(url, MODEL, timeout=900)
     client.refused = frozenset(FORMS[:n_refused])
-    found = LLMReranker(client, explain=False, letters=False).rerank(candidates(), {}, 5)
+    found = LLMReranker(client, explain=False).rerank(candidates(), {}, 5)
     assert len({*found.order} & {*range(20)}) == 5
     assert found.status.split(",")[0] in STEPS
     assert (found.status == "ok") == (n_refused == 0), "the server holds it to the schema alone"

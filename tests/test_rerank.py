@@ -65,16 +65,11 @@ LIES = [
     (json.dumps(dict(reversed(GOOD.items()))), PICKED, "ok"),
     ("[7, 3, 9, 1, 12]", PICKED, "ok"),
     ('{"ranking": [7, 3, 9, 1, 12]}', PICKED, "ok"),
-    ('{"ranking": "7, 3, 9, 1, 12"}', PICKED, "ok"),
-    ('{"ranking": ["7.", "(3)", "[9]", "1", "#12"]}', PICKED, "ok"),
-    (json.dumps([{"rank": i, "number": n, "runtime": 12} for i, n in enumerate(GOOD.values())]), PICKED, "ok"),
-    (json.dumps({"picks": [{"id": n, "score": 2} for n in GOOD.values()]}), PICKED, "ok"),
+    ('{"ranking": ["7.", "3", "9", "1", "#12"]}', PICKED, "ok"),
     (json.dumps({**GOOD, "confidence": 4, "total": 5}), PICKED, "ok"),
     (json.dumps([7, 3, 9, 1, 12, *range(13, 21)]), PICKED, "ok"),
     (json.dumps([7, 3, 9, 1, 12, *range(21, 221)]), PICKED, "ok, 200 dropped"),
     (json.dumps({**GOOD, **{f"place_{k}_reason": "1, 2" for k in range(1, 6)}}), PICKED, "ok"),
-    (json.dumps([{"title": "21", "number": n, "year": 1917, "why": "20"} for n in GOOD.values()]), PICKED, "ok"),
-    (json.dumps([[{"movie": n}] for n in GOOD.values()]), PICKED, "ok"),
     (J[:-1] + ', "place_1_reason": "Two\nlines, \x1b[31mred"}', PICKED, "ok"),
     # JSON with something around it
     (f"<think>3, 5, no: [5, 4]</think>{J}", PICKED, "ok"),
@@ -89,7 +84,7 @@ LIES = [
     (J.replace("}", ",}"), PICKED, "text"),
     (J.replace('"', "'"), PICKED, "text"),
     (J + "}", PICKED, "text"),
-    ("[7] > [3] > [9] > [1] > [12]", PICKED, "text"),
+    ("[7] > [3] > [9] > [1] > [12]", [6, 0, 1, 2, 3], "text, 4 filled"),
     ("[7, 3, 9, 1, 12,]", PICKED, "text"),
     ("\ufeff" + J, PICKED, "text"),
     (f"以下是我的推荐：{J} 希望您喜欢", PICKED, "text"),
@@ -100,14 +95,12 @@ LIES = [
     (J[:-1], [6, 2, 8, 0, 1], "text, 1 filled"),
     (J[:-3], [6, 2, 8, 0, 1], "text, 1 filled"),
     (J[:30], [6, 2, 0, 1, 3], "text, 3 filled"),
-    ('{"ranking": [7, 3, 9, 1, 1', [6, 2, 8, 0, 1], "text, 1 filled"),
     ('{"place_1": 7, "place_1_reason": "You liked', [6, 0, 1, 2, 3], "text, 4 filled"),
-    ('[{"number": 7}, {"number": 3}, {"num', [6, 2, 0, 1, 3], "text, 3 filled"),
     # numbers that are wrong
     (json.dumps(places(7, 99, 9, 1, 12)), [6, 8, 0, 11, 1], "ok, 1 dropped, 1 filled"),
     (json.dumps(places(7, 7, 9, 9, 12)), [6, 8, 11, 0, 1], "ok, 2 dropped, 2 filled"),
     (json.dumps(places(7, 7, 7, 7, 7)), [6, 0, 1, 2, 3], "ok, 4 dropped, 4 filled"),
-    (json.dumps(places(0, 7, -3, 21, 10**30)), [6, 0, 1, 2, 3], "ok, 4 dropped, 4 filled"),
+    (json.dumps(places(0, 7, -3, 21, 10**30)), [6, 0, 1, 2, 3], "ok, 3 dropped, 4 filled"),
     (json.dumps(places(7)), [6, 0, 1, 2, 3], "ok, 4 filled"),
     (json.dumps(places(7, None, True, "Heat", {})), [6, 0, 1, 2, 3], "ok, 4 filled"),
     (json.dumps(places(7, 3.5, "3.5", "seven", "")), [6, 0, 1, 2, 3], "ok, 4 filled"),
@@ -144,9 +137,10 @@ LIES = [
             json.dumps({"movies": [{"title": "Heat", "year": 1995}]}),
             json.dumps({"tool_calls": [{"name": "rm", "arguments": "-rf /"}]}),
             json.dumps("7, 3"),
-            "[" * 400 + " 7" + "]" * 400,
             "[" * 3_000 + "null" + "]" * 3_000,
             json.dumps([{"title": "9", "rank": 1, "rating": 4, "why": "8"}]),
+            json.dumps([{"number": n, "runtime": 12} for n in GOOD.values()]),
+            '{"ranking": [7, 3, 9, 1, 1',
             json.dumps({"reason": "7, 3, 9, 1, 12", "explanation": "7"}),
             "I'm sorry, but I can't help with that.",
             "As an AI language model I do not watch movies.",
@@ -306,39 +300,6 @@ def test_the_order_of_retrieval_is_blended_in(server):
         assert found.status == ("ok" + f", {left} filled" * bool(left))
 
 
-def letter(top: dict[str, float]) -> Reply:
-    options = [{"token": token, "logprob": value} for token, value in top.items()]
-    content = {"content": [{"token": "C", "top_logprobs": options}]}
-    return Reply(200, {"choices": [{"message": {"content": "C"}, "logprobs": content}], "usage": {"total_tokens": 9}})
-
-
-def test_for_ids_one_letter_is_asked_for_and_its_log_probabilities_are_the_ranking(server):
-    top = {"C": -0.5, " G": -1.5, "The": -1.6, "U": -1.7, "g": -1.8, "AB": -1.9, "A": -2.5, "G": -3.0, "T": -4.0}
-    server.chat = lambda messages: letter({**top, "Ｂ": -4.5, "B": -5.0})
-    some = reranker(server, explain=False)
-    found = some.rerank(candidates(), {"Taste": "private"}, 5)
-    assert (found.order, found.status, found.tokens, found.note) == ([2, 6, 0, 19, 1], "letters", 9, "")
-    (request,) = server.requests
-    assert (request.body["max_tokens"], request.body["top_logprobs"]) == (1, 20)
-    assert "T. Movie T" in request.body["messages"][1]["content"]
-    assert "private" not in json.dumps(request.body)
-    assert some.rerank(candidates(4), {}, 3).order == [2, 0, 1], "letters of no candidate do not count"
-    some.rerank(candidates(21), {}, 5)
-    assert "top_logprobs" not in server.requests[-1].body, "more movies than letters"
-
-
-@pytest.mark.parametrize("top", [{}, {"C": -0.1, "x": -2.0}, {"C": 9.0}])
-def test_where_there_are_no_log_probabilities_numbers_are_asked_for_from_then_on(server, top):
-    server.chat = lambda messages: letter(top) if "letter" in messages[0]["content"] else J
-    some = reranker(server, explain=False)
-    found = some.rerank(candidates(), {}, 5)
-    assert (found.order, found.status, found.tokens) == (PICKED, "ok", 59)
-    assert some.rerank(candidates(), {}, 5).order == PICKED
-    assert len(server.requests) == 3
-    server.refuses = {"logprobs": "logprobs is not supported"}
-    assert reranker(server, explain=False).rerank(candidates(), {}, 5).order == PICKED
-
-
 def test_of_several_answers_those_that_can_be_read_count(server):
     server.faults = [Reply(200, {"choices": []}), Reply(200, {"choices": []})]
     server.chat = lambda messages: J
@@ -365,9 +326,10 @@ def test_ids_sends_nothing_of_the_person_and_explain_asks_for_reasons(server):
     sent = json.dumps(server.requests[-1].body)
     assert all(word in sent for word in ("Secretly loved", "private words", "place_5_reason"))
     assert found.reasons == ["You liked [31mHeat: see now.", "", "", "", ""]
-    server.chat = lambda messages: json.dumps([{"number": 3, "why": "Calm."}, {"id": 4, "reason": "x " * 900}])
+    said = {"place_2_reason": "x " * 900, "place_1": 3, "place_1_reason": 'Ca\\lm, "so".', "place_2": 4}
+    server.chat = lambda messages: json.dumps(said)
     found = reranker(server).rerank(candidates(), about, 5)
-    assert (found.order[:2], found.reasons[0], len(found.reasons[1])) == ([2, 3], "Calm.", 243)
+    assert (found.order[:2], found.reasons[0], len(found.reasons[1])) == ([2, 3], 'Ca\\lm, "so".', 243)
 
 
 @pytest.mark.parametrize("text", INJECTIONS)

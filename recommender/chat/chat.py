@@ -34,7 +34,7 @@ from ..session.texts import standardised
 from ..text.requests import Request
 from ..text.word_match import content_words
 from . import explain
-from .profile import N_NAMES, in_own_words, profile_of
+from .prompts import N_NAMES, in_own_words, profile_of
 from .rerank import Candidate, LLMReranker, Reranker, ScoreReranker
 from .turns import ChatState, Suggestion, Turn
 from .understanding import Understood, read

@@ -11,15 +11,18 @@ Retry-After, quotas, keys and redirects: `net.web`.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import math
 import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
 from ..data.errors import printable
+from ..data.files import dump_json, load_json, replace_file
 from ..net.key import key_for
 from ..net.openai import read_message, without_thoughts
 from ..net.web import Client, WebError, blocks
@@ -131,6 +134,33 @@ class ChatClient:
             raise WebError(f"nothing was sent to {http.host}: leave out --show-request")
         stream = _Stream(http, show or str)
         return http.retry(lambda: http.send("POST", path, stream.read, json=body))
+
+
+@dataclass
+class RecordedClient(ChatClient):
+    """Keeps its answers: an evaluation that was interrupted, or is repeated, asks nothing twice.
+
+    run: which repetition is asked for; another one gets an answer of its own to the same question.
+    folder: a file of JSON for each answer; None: only this process remembers.
+    """
+
+    run: int = 0
+    folder: Optional[Path] = None
+    answers: dict[str, Answer] = field(default_factory=dict)
+
+    def ask(self, *question: Any, **options: Any) -> Answer:
+        """Return what was answered before, or else what the model answers; errors are not kept."""
+        asked = [self.http.base_url, self.model, self.temperature, self.run, question, str(options)]
+        key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]
+        path = self.folder and self.folder / f"{key}.json"
+        if key not in self.answers and path and path.exists():
+            self.answers[key] = load_json(path, "remove it", lambda kept: Answer(*kept))
+        elif key not in self.answers:
+            self.answers[key] = super().ask(*question, **options)
+            if path:
+                with replace_file(path) as temporary:
+                    dump_json(self.answers[key], temporary)
+        return self.answers[key]
 
 
 class _Stream:

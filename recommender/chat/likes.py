@@ -27,7 +27,7 @@ from ..learn.rating_predictor import RatingPredictor, damped_means
 from ..linalg.ridge import fit_ridge
 from ..linalg.rows import unit_rows
 from .preferences import LEAST_RATINGS, messages
-from .profile import Rated, profile_of
+from .prompts import Rated, profile_of
 
 if TYPE_CHECKING:
     from ..facade import Recommender

@@ -28,7 +28,7 @@ from ..data.catalog import Catalog
 from ..data.errors import DataError, shown
 from ..data.files import parse_json, replace_file
 from ..text.backends.http import estimate_tokens
-from .profile import Rated, profile_of
+from .prompts import Rated, profile_of
 
 TRAIN, TEST = "train", "test"
 LEAST_RATINGS = 4  # of a person

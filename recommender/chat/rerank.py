@@ -11,11 +11,12 @@ retrieval stands.
 
 from __future__ import annotations
 
+import functools
 import math
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Callable, NamedTuple, Optional
 
@@ -23,12 +24,12 @@ import numpy as np
 
 from ..data.catalog import Movie
 from ..data.errors import ChoiceError, whole
-from ..net.web import FOR_ALL, WebError, at_once
+from ..net.web import FOR_ALL, WebError
 from . import prompts
 from .client import ChatClient
 
 RETRIEVAL = "retrieval order"
-STEPS = ("ok", "letters", "json_object", "text", "repaired", RETRIEVAL)  # of the ladder
+STEPS = ("ok", "json_object", "text", "repaired", RETRIEVAL)  # of the ladder
 About = Mapping[str, Any]
 
 
@@ -139,8 +140,7 @@ class LLMReranker(Reranker):
     scores alone, nothing that the person said or saw.  shuffles: answers to differently shuffled candidates, asked for
     at once; 0: one answer, in the order of retrieval.  off: why the model is asked no more: a key, a quota, a name.
     blend: share of the order of retrieval; up to .29 the five of 20 that an answer names stay, in another order.
-    letters: for ids, one letter is asked for, and where a server gives log-probabilities, those of all letters are the
-    ranking; once it gave none, False.  show: gets what a single answer says last, while it comes, and "" at the end.
+    show: gets what a single answer says last, while it comes, and "" at the end.
     """
 
     client: ChatClient
@@ -149,7 +149,6 @@ class LLMReranker(Reranker):
     seed: int = 0
     off: str = ""
     blend: float = 0.25
-    letters: bool = True
     show: Optional[Callable[[str], object]] = None
     name = "llm"
 
@@ -157,15 +156,11 @@ class LLMReranker(Reranker):
         k, rng = len(candidates), np.random.default_rng(self.seed)
         orders = [rng.permutation(k).tolist() for _ in range(self.shuffles)] or [[*range(k)]]
 
-        def ask(position: int) -> list[tuple[int, _Vote]]:
-            return [(position, self._ask([*orders[position]], candidates, about, n))]
-
+        ask = functools.partial(self._ask, candidates=candidates, about=about, n=n)
         votes = [_Vote({}, note=self.off)]
-        if not self.off and len(orders) == 1:  # in this thread, which Ctrl-C stops
-            votes = [vote for _, vote in ask(0)]
-        elif not self.off:
-            answers = at_once(len(orders), range(len(orders)), ask, threading.Event())
-            votes = [vote for _, vote in sorted(answers, key=lambda answer: answer[0])]
+        if not self.off:
+            with ThreadPoolExecutor(len(orders)) as pool:  # one is asked for in this thread, which Ctrl-C stops
+                votes = [*(pool.map if len(orders) > 1 else map)(ask, orders)]
         used = [vote for vote in votes if vote.reasons]
         ranks = np.zeros(k)
         for vote in used:
@@ -194,13 +189,6 @@ class LLMReranker(Reranker):
         live = show and (lambda text: show(prompts.being_written(text, movies) or "..."))
         (self.show or str)("...")
         try:
-            if self.letters and not self.explain and len(order) <= len(prompts.LETTERS):
-                asked = prompts.letter_messages(movies, scores)
-                answer = self.client.ask(asked, max_tokens=1, n_first=len(prompts.LETTERS))
-                tokens, numbers = answer.tokens, prompts.read_letters(answer.first, len(order))
-                if len(numbers) >= n:
-                    return _Vote({order[number - 1]: "" for number in numbers}, "letters", 0, tokens)
-                self.letters = False
             for step in ("", "repaired"):
                 answer = self.client.ask(
                     messages, None if step else schema, n * (80 if self.explain else 16) + 40, show=live

@@ -30,7 +30,6 @@ WAYS = {
     "numbers, schema": (False, 0),
     "numbers, json_object": (False, 1),
     "numbers, text": (False, 2),
-    "letters": (False, -1),
 }
 
 
@@ -38,8 +37,8 @@ def model(url: str, way: str) -> LLMReranker:
     """Return the re-ranker that asks in one of `WAYS`."""
     explain, n_refused = WAYS[way]
     client = ChatClient.open(url, MODEL, timeout=600)
-    client.refused = frozenset(FORMS[: max(n_refused, 0)])
-    return LLMReranker(client, explain, letters=n_refused < 0)
+    client.refused = frozenset(FORMS[:n_refused])
+    return LLMReranker(client, explain)
 
 
 def converse(recommender: Recommender, reranker: LLMReranker, n: int) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from recommender.chat.chat import Chat
-from recommender.chat.evaluation.replay import moments
+from recommender.chat.evaluation import moments
 from recommender.chat.rerank import MMRReranker
 from recommender.facade import Recommender
 from recommender.session.state import SessionState

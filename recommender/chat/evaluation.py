@@ -1,8 +1,9 @@
-"""Conversations replayed on people whose likes are known: what each re-ranker makes of the same candidates.
+"""How well a chat re-ranks: conversations replayed on people whose likes are known, and a chat model as the judge.
 
 people      whole people held out, a fold at a time (evaluate/replay.py): they name favorites, and then answer the five
             first of the retrieval by their ratings, again and again; all other movies that they like are relevant
 dialogues   of ReDial: the seeker's messages; relevant is the movie that comes up next, if the seeker liked it
+logs        of model.chat: what was shown is measured, nothing is known to be relevant
 
     ndcg@5, recall@5   of the five chosen; a relevant movie not retrieved, or filtered out, is missed
     cosine             mean of u . v over the five: u the taste, v text vectors. The order of retrieval has u in it, and
@@ -11,32 +12,52 @@ dialogues   of ReDial: the seeker's messages; relevant is the movie that comes u
     repeats, shuffles  the share of the five that is chosen again: asked once more; with candidates in another order
 
 A value is a mean over the moments of a person or dialogue, the unit of all intervals.
+
+The judge marks two lists for one person, blind, from 1 to 5. Each pair is shown twice, the second time in the other
+order, so that a liking for what comes first evens out; a pair with a mark missing in either answer is left out.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from ...data.errors import ChoiceError
-from ...evaluate.metrics import accuracy
-from ...evaluate.replay import Fold
-from ...facade import Recommender
-from ...learn.rating_predictor import RatingPredictor
-from ...linalg.rows import unit_rows
-from ...session.fitted_rules import fit_session_rule
-from ...text.dialogues import MENTION, SEEKER, Dialogue
-from ..chat import Chat
-from ..likes import Likes
-from ..rerank import Candidate, LLMReranker, MMRReranker, Reranked, Reranker, ScoreReranker
-from ..turns import ChatState
-from ..understanding import Understood, read
+from ..data.errors import ChoiceError, DataError
+from ..evaluate.metrics import accuracy
+from ..evaluate.replay import Fold
+from ..facade import Recommender
+from ..learn.rating_predictor import RatingPredictor
+from ..linalg.rows import unit_rows
+from ..people.store import Remembered
+from ..session.fitted_rules import fit_session_rule
+from ..text.dialogues import MENTION, SEEKER, Dialogue
+from .chat import Chat
+from .client import ChatClient
+from .likes import Likes
+from .preferences import read_lines
+from .prompts import DATA, asked, clean, object_of
+from .rerank import Candidate, LLMReranker, MMRReranker, Reranked, Reranker, ScoreReranker
+from .turns import ChatState
+from .understanding import Understood, read
 
 TOP = 5
+MARKS = {
+    "relevance": "its movies fit what the person likes and asked for",
+    "personalization": "it is made for this person, and would not do for anybody",
+    "diversity": "its movies differ from each other",
+    "clarity": "its reasons are clear, and true of person and movie",
+    "satisfaction": "the person would be glad of it as a whole",
+}
+KEYS = [f"list_{number}_{mark}" for number in (1, 2) for mark in MARKS]
+_MARK = re.compile(r"\blist_([12])_([a-z]+)\W{1,5}([1-5])(?:\.0)?(?![\d.]*\d)")
+
+_MARKS_SCHEMA = object_of({key: {"type": "integer", "enum": [1, 2, 3, 4, 5]} for key in KEYS})
 
 
 class Moment(NamedTuple):
@@ -124,6 +145,33 @@ def _moment(
     return Moment(unit, chat, state, candidates, predicted, frozenset(relevant))
 
 
+def of_log(path: Path, recommender: Recommender) -> dict[str, list[tuple[Moment, Reranked]]]:
+    """Return the turns of a log that show movies and have a taste, by the name of the re-ranker.
+
+    Raises `DataError` for the first line that is no turn, or has a taste of another text backend.
+    """
+    catalog, vectors = recommender.catalog, recommender.free_text.vectors
+    chat, turns = Chat(recommender, MMRReranker()), dict[str, list[tuple[Moment, Reranked]]]()
+    for where, turn in read_lines(path, "give a log of model.chat"):
+        try:
+            user, name, taste = str(turn["user"]), str(turn["reranker"]), np.array(turn["taste"] or [], np.float32)
+            ids = [int(movie_id) for movie_id, _ in turn["candidates"]]
+            order, counts = [ids.index(movie_id) for movie_id in turn["final"]], (int(turn["tokens"]), turn["seconds"])
+            rows = [catalog.row_of(movie_id) for movie_id in ids]
+        except (ValueError, TypeError, KeyError, ChoiceError):
+            raise DataError(f"{where} is no turn of model.chat on these movies: give a log that it wrote") from None
+        if len(taste) not in (0, vectors.shape[1]):
+            raise DataError(f"{where}: the taste has not the width of texts here: give the --backend of the chat")
+        if len(taste) and order:
+            state = ChatState(Remembered(taste))
+            candidates = [Candidate(row, catalog.movie(row), 0.0, vectors[row]) for row in rows]
+            found = Moment(user, chat, state, candidates, {}, frozenset()), Reranked(order, [], turn["status"], *counts)
+            turns.setdefault(name, []).append(found)
+    if not turns:
+        raise DataError(f"{path} has no turn with movies and a taste: talk to model.chat with --log first")
+    return turns
+
+
 def by_likes(a: float = 0.5) -> ScoreReranker:
     """Return the re-ranker by score that takes `Moment.likes` for what is known of a person."""
     return ScoreReranker(lambda about, movie: about["likes"][movie.movie_id], a)
@@ -183,3 +231,55 @@ def in_common(first: Sequence[int], second: Sequence[int]) -> float:
     0.5
     """
     return len({*first} & {*second}) / len(first) if first else 1.0
+
+
+def judge_messages(person: Mapping[str, Any], lists: Sequence[Sequence[str]]) -> list[dict[str, str]]:
+    """Return the question about two lists, each of lines."""
+    rules = [
+        "You judge two lists of movies suggested to one person. Mark each list from 1 (bad) to 5 (excellent):",
+        *(f"- {mark}: {meaning}" for mark, meaning in MARKS.items()),
+        DATA,
+        "Answer with JSON alone: {" + ", ".join(f'"{key}": number' for key in KEYS) + "}",
+    ]
+    data = [f"{clean(name, 30)}: {clean(value, 500)}" for name, value in person.items()]
+    for number, lines in enumerate(lists, 1):
+        data += [f"List {number}:", *(f"- {clean(line, 300)}" for line in lines)]
+    return asked(rules, data, "The marks, as JSON:")
+
+
+def read_marks(text: str) -> Optional[np.ndarray]:
+    """Return (2, 5) marks from what a model wrote, whatever is around them; None where one is missing.
+
+    >>> read_marks(", ".join(f'"{key}": {i % 5 + 1}' for i, key in enumerate(KEYS))).tolist()
+    [[1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 2.0, 3.0, 4.0, 5.0]]
+    >>> read_marks('{"list_1_relevance": 7}') is None
+    True
+    """
+    found = {f"list_{number}_{name}": float(mark) for number, name, mark in _MARK.findall(text)}
+    return np.array([found[key] for key in KEYS]).reshape(2, -1) if found.keys() >= {*KEYS} else None
+
+
+def judge(client: ChatClient, person: Mapping[str, Any], lists: Sequence[Sequence[str]]) -> Optional[np.ndarray]:
+    """Return (2 runs, 2 lists, 5) marks of two lists, or None; raises `WebError` where there is no answer."""
+    runs = []
+    for order in ([0, 1], [1, 0]):
+        answer = client.ask(judge_messages(person, [lists[i] for i in order]), _MARKS_SCHEMA, max_tokens=200)
+        marks = None if answer.refused else read_marks(answer.text)
+        if marks is None:
+            return None
+        runs.append(marks[order])
+    return np.stack(runs)
+
+
+def agreement(marks: np.ndarray) -> dict[str, float]:
+    """Return how alike both runs are, of marks (n, 2 runs, 2 lists, 5).
+
+    same mark, within one: shares of all marks.  same list: the share of the pairs in which the same list has the higher
+    sum, or neither.  first: by how much a list is marked higher where it is shown first.
+    """
+    apart, sums = np.abs(marks[:, 0] - marks[:, 1]), marks.sum(axis=3)
+    better = np.sign(sums[..., 1] - sums[..., 0])  # (n, 2 runs)
+    first = (marks[:, 0, 0] - marks[:, 1, 0] + marks[:, 1, 1] - marks[:, 0, 1]).mean() / 2
+    same = (better[:, 0] == better[:, 1]).mean()
+    values = (apart == 0).mean(), (apart <= 1).mean(), same, first
+    return dict(zip(("same mark", "within one", "same list", "first"), map(float, values)))

@@ -1,1 +1,0 @@
-"""How well a chat re-ranks: replayed conversations, logs, and a chat model as the judge."""
