@@ -9,7 +9,11 @@ tags of `tags.csv` instead. Of several sets, the last that says something wins; 
 
 from __future__ import annotations
 
+import collections
+import itertools
+import re
 import sys
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
@@ -26,7 +30,7 @@ from recommender import cli
 from recommender.data.catalog import METADATA_COLUMNS, parse_title
 from recommender.data.errors import DataError
 from recommender.data.raw.cells import link_id, unshared
-from recommender.data.raw.csv_table import add_note, csv_columns, csv_rows
+from recommender.data.raw.csv_table import add_note, csv_rows
 from recommender.data.raw.sources import Source
 
 _LINKS = ("imdbId", "tmdbId")
@@ -71,25 +75,24 @@ def read_tags(sources: Sequence[Source], settings: PipelineSettings, notes: list
 
     Tags are compared in lower case with single spaces; sorted by number of users, descending; ties alphabetical.
     """
-    said: list[pd.DataFrame] = []
-    for at, source in enumerate(sources):
-        if "tags.csv" in source.files:
-            table = csv_columns(source.files, "tags.csv", ("userId", "movieId", "tag"), notes)
-            # `;` and `|` separate the keywords of a movie.
-            clean = table["tag"].map(lambda tag: " ".join(tag.lower().replace(";", " ").replace("|", " ").split()))
-            table = table.assign(tag=clean)[clean != ""]
-            lines = table["movieId"].drop_duplicates().items()
-            ids = {text: source.movie_id("tags.csv", line, text) for line, text in lines}
-            users = table["userId"].map(lambda user: user.removesuffix(".0"))
-            table = table.assign(movieId=table["movieId"].map(ids).astype(np.int64), userId=users, set=at)
-            said.append(table.astype({"userId": object, "tag": object}))
-    if not said:
-        return {}
-    counts = pd.concat(said).drop_duplicates().groupby(["movieId", "tag"]).size().reset_index(name="n")
+    movie_ids, tags, people = array("q"), array("q"), array("q")  # of each line: id, number of text and of person
+    texts, n_people = collections.defaultdict[str, int](itertools.count().__next__), itertools.count()
+    for source in sources:
+        ids, numbers = dict[str, int](), collections.defaultdict[str, int](n_people.__next__)
+        for line, (user, movie, tag) in csv_rows(source.files, "tags.csv", ("userId", "movieId", "tag"), notes):
+            if movie not in ids:
+                ids[movie] = source.movie_id("tags.csv", line, movie)
+            movie_ids.append(ids[movie])
+            tags.append(texts[tag])
+            people.append(numbers[user.removesuffix(".0")])
+    # `;` and `|` separate the keywords of a movie.
+    clean = np.array([" ".join(re.sub("[;|]", " ", text.lower()).split()) for text in texts], dtype=object)
+    said = pd.DataFrame({"movieId": np.asarray(movie_ids), "tag": clean[tags], "person": np.asarray(people)})
+    counts = said[said["tag"] != ""].drop_duplicates().groupby(["movieId", "tag"]).size().reset_index(name="n")
     counts = counts[counts["n"] >= settings.min_tag_users].sort_values(["n", "tag"], ascending=[False, True])
-    tags_of: dict[int, list[str]] = {}
+    tags_of = collections.defaultdict[int, list[str]](list)
     for movie_id, tag in zip(counts["movieId"], counts["tag"]):
-        tags_of.setdefault(movie_id, []).append(tag)
+        tags_of[movie_id].append(tag)
     return {movie_id: "; ".join(tags[: settings.max_tags]) for movie_id, tags in tags_of.items()}
 
 

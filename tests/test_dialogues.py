@@ -63,21 +63,20 @@ def test_a_table_of_ones_own_gives_ids_that_meet_those_who_rate(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("content", "note"),
+    "content",
     [
-        ("Dialog ID;Speaker ID;Text\n1;12.0;slow ones, please\n\n2;nan;café\n", "read as cp1252"),
-        ("dialogue_id\tuser_id\tutterance\r\n1\t12\tslow ones, please\r\n2\t\tcafé\r\n", "read as cp1252"),
-        ('"","dialog_id","speaker_id","text"\n"1","1","12","slow ones, please"\n"2","2",NA,"café"\n', "read as cp1252"),
-        ("sep=;\ndialog_id;speaker;text\n1;12;slow ones, please\n2;RECOMMENDER;so?\n2;seeker;café\n", "read as cp1252"),
-        ("dialog_id,speaker_id,text\n0,1,12,café\n1,1,12,café\n", "read as row numbers"),
+        "Dialog ID;Speaker ID;Text\n1;12.0;slow ones, please\n\n2;nan;café\n",
+        "dialogue_id\tuser_id\tutterance\r\n1\t12\tslow ones, please\r\n2\t\tcafé\r\n",
+        '"","dialog_id","speaker_id","text"\n"1","1","12","slow ones, please"\n"2","2",NA,"café"\n',
+        "sep=;\ndialog_id;speaker;text\n1;12;slow ones, please\n2;RECOMMENDER;so?\n2;seeker;café\n",
     ],
 )
-def test_tables_as_spreadsheets_write_them(tmp_path: Path, content: str, note: str) -> None:
-    (tmp_path / "words.csv").write_bytes(content.encode("cp1252" if "1252" in note else "utf-8-sig"))
+def test_tables_as_spreadsheets_write_them(tmp_path: Path, content: str) -> None:
+    (tmp_path / "words.csv").write_bytes(content.encode("cp1252"))
     notes: list[str] = []
     said = gather(read_dialogues(tmp_path / "words.csv", notes=notes))[0]
-    assert said == ({"12": "slow ones, please", "2": "café"} if "1252" in note else {"12": "café\ncafé"})
-    assert note in notes[0]
+    assert said == {"12": "slow ones, please", "2": "café"}
+    assert "read as cp1252" in notes[0]
 
 
 def test_a_speaker_of_several_dialogues_has_one_profile() -> None:

@@ -118,9 +118,7 @@ EXPECTED = sorted((tuple(map(float, row)) for row in CELLS), key=lambda row: (ro
 
 NUMBERED = list(enumerate(LINES.splitlines()))
 SAME = {
-    "row numbers without a name": HEADER + "".join(f"{i},{row}\n" for i, row in NUMBERED),
-    "row numbers of R": HEADER + "".join(f'"{i + 1}",{row}\n' for i, row in NUMBERED),
-    "row numbers after a filter": HEADER + "".join(f"{i * i + 3},{row}\n" for i, row in NUMBERED),
+    "CR line ends": (HEADER + LINES).replace("\n", "\r"),
     "an index of pandas": f",{HEADER}" + "".join(f"{i},{row}\n" for i, row in NUMBERED),
     "a separator after the header": (HEADER + LINES).replace("timestamp", "timestamp,"),
     "separators at the end": HEADER + LINES.replace("\n", ",\n") + ",,,\n",
@@ -147,8 +145,9 @@ def test_ways_to_write_a_csv(tmp_path, way):
 
 
 DATES = {
-    "1970-01-01 00:01:40": 100, "1970-01-01T00:00:50": 50, "1970-01-01T00:00:50Z": 50, "1970-01-01 02:00:50+02:00": 50,
-    "1970-01-02": 86_400, f"{BASE}": BASE, f"{BASE}.9": BASE, '"1970-01-01 00:01:40"': 100,
+    "2001-09-09 01:46:50": BASE + 10, "2001-09-09T01:46:50": BASE + 10, "2001-09-09T01:46:50Z": BASE + 10,
+    "2001-09-09 03:46:50+02:00": BASE + 10, "2001-09-10": 1_000_080_000, f"{BASE}": BASE, f"{BASE}.9": BASE,
+    '"2001-09-09 01:46:50"': BASE + 10,
 }  # fmt: skip
 BAD_TIMES = ["", "NULL", "nan", "soon", "-5", "1e30", "inf", "2015-13-45", "1500000000000"]
 READ = {
@@ -359,7 +358,7 @@ def refused(tmp_path, outcome):
     return run
 
 
-RATINGS = ("good", "nan", "", "5.5", "0")
+RATINGS = ("good", "nan", "5.5", "0")
 USERS = ("me", "-1", "1.5", "", "9007199254740992")
 IDS = ["1.23457E+15", "1,23457E+15", "1e+05", "1,234", "1.000", "1'234", "##", "#NAME?"]
 REWRITTEN = (
@@ -383,22 +382,18 @@ NO_TIMES = {
 }
 BAD_FILES = {
     "ratings.csv": {
-        "empty": ("", "is empty: expected the columns userId,movieId,rating,timestamp"),
+        "empty": ("", "is empty: expected the columns userId,movieId,rating"),
         "only a header": (HEADER, "has no ratings"),
         "no header": (LINES, "has no column userId: its first line is '1,10,4.0,1000000100'"),
         "a column twice": ("userId,userId,movieId,rating,timestamp\n1,1,10,4.0,5\n", "has two columns userId"),
-        "not text": (b"\xff\xfe\x00u\x00s", "is not valid UTF-8"),
-        "CR alone": ((HEADER + LINES).replace("\n", "\r"), "has CR line ends"),
+        "not text": (b"\xff\xfe\x00u\x00s", "has no column userId"),
         **{x: (HEADER + LINES.replace(",2.0,", f",{x},"), f"line 4: rating '{x}' is not a number") for x in RATINGS},
+        "many empty ratings": (HEADER + LINES.replace(",2.0,", ",,"), "has 11% rows with an empty rating"),
         **{f"user {x}": (HEADER + x + LINES[1:], f"line 2: userId '{x}' is not a whole number from 0") for x in USERS},
         "a short line": (HEADER + re.sub("2,10.*", "2,10", LINES), "line 6: 2 columns, expected 4"),
         "a long line": (HEADER + LINES + "2,10,1.0,70,5\n", "line 11: 5 columns, expected 4"),
         "columns without a name": (HEADER + LINES.replace("\n", ",7\n"), "line 2: 5 columns, expected 4"),
-        "row numbers in disorder": (HEADER + "".join(f"{i % 8},{row}\n" for i, row in NUMBERED), "line 2: 5 columns"),
-        "a row number again": (
-            HEADER + "".join(f"{i % 200},{row}\n" for i, row in enumerate(LINES.split() * 30)),
-            "line 202: row number '0' after 199",
-        ),
+        "row numbers without a name": (HEADER + "".join(f"{i},{row}\n" for i, row in NUMBERED), "line 2: 5 columns"),
         "an absurd line": (HEADER + "1,10," + "4" * (3 << 20), "has a line of more than 1,048,576 bytes"),
         "an absurd id": (HEADER + "9" * 5000 + ",10,4.0,100\n", "line 2: userId '9999"),
         **{x: (HEADER + LINES + row.format(x), f"11: {of} {x!r} is not a") for of, row, xs in REWRITTEN for x in xs},
@@ -427,7 +422,6 @@ BAD_FILES = {
     "links.csv": {
         "a word": ("movieId,imdbId,tmdbId\n10,nm01,\n", "line 2: imdbId 'nm01' is not an id"),
         "no column": ("movieId,imdbId\n10,1\n", "has no column tmdbId"),
-        "numbers or empty cells": ("movieId,imdbId,tmdbId\n0,10,1,\n1,20,2,\n", "an empty cell more than the header"),
     },
     "tags.csv": {"of no movie": ("userId,movieId,tag\n1,x,a\n2,x,a\n", "line 2: movieId 'x' is not a whole")},
     "d.jsonl": {
@@ -460,7 +454,7 @@ def test_bad_places(tmp_path, refused):
     for content, message in (
         (data[: len(data) // 2], "set.zip is damaged or no archive"),
         (data[:at] + bytes(40) + data[at + 40 :], "ratings.csv is damaged"),
-        (flags.sub(lambda found: found[1] + bytes([found[2][0] | 1]), data), "is encrypted: unpack it"),
+        (flags.sub(lambda found: found[1] + bytes([found[2][0] | 1]), data), "is encrypted"),
     ):
         archive.write_bytes(content)
         assert message in refused(archive)

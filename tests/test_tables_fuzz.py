@@ -3,9 +3,8 @@
 import pytest
 
 from recommender.data.errors import DataError
-from recommender.data.raw.csv_table import csv_columns, csv_rows, file_rows
+from recommender.data.raw.csv_table import file_rows
 from recommender.data.raw.ratings_table import read_table
-from recommender.data.raw.raw_files import RawFiles
 from recommender.data.raw.sources import open_source
 
 from .raw_sets import write_csv
@@ -44,29 +43,6 @@ def test_every_cell_that_is_read_is_in_the_file(tmp_path, header, rows, separato
     assert "\n" not in refusal
 
 
-@hypothesis.settings(max_examples=500, deadline=None, suppress_health_check=[FIXTURE])
-@hypothesis.given(
-    rows=st.lists(st.lists(CELLS | CELLS.map(" {}".format), min_size=3, max_size=3), max_size=4),
-    more=st.sampled_from([[], [], [], ["1"], ["1", "2"], ["1", "2", "", "4", ""]]),
-    separator=st.sampled_from(",;\t"),
-    end=st.sampled_from(["\n", "\r\n"]),
-    encoding=st.sampled_from(["utf-8", "cp1252"]),
-)
-def test_a_table_by_columns_is_the_table_by_rows(tmp_path, rows, more, separator, end, encoding):
-    header = ["userId", "movieId", "tag"]
-    text = end.join(map(separator.join, [header, *rows, *([more] if more else [])]))
-    (write_csv(tmp_path) / "tags.csv").write_bytes(text.encode(encoding, "replace"))
-    files, found = RawFiles(tmp_path, {"ratings.csv": "movies.csv"}), []
-    for read in (csv_rows, lambda *given: csv_columns(*given).T.items()):
-        notes: list[str] = []
-        try:
-            lines = [(line, tuple(cells)) for line, cells in read(files, "tags.csv", header[::-1], notes)]
-            found.append((notes, [line for line in lines if any(line[1])]))
-        except DataError as error:
-            found.append(str(error))
-    assert found[0] == found[1]
-
-
 IDS = ["1", "2", "10", "1.0", "007", "1e5", "1.2E+15", "1,234", "1.000", "ann", "bob", "", "-1", "1.5", "9" * 30]
 STARS = ["4", "3.5", "5.0", "4,5", "", "nan", "4-May", "6", "1e0", "4.000"]
 DAY = ["2015-03-09", "2015-03-09T00:00:00Z", "1425859200000"]  # one day in three forms
@@ -97,12 +73,11 @@ def is_read_from(row, user, movie, rating, time):
     rows=st.lists(SHAPED, max_size=5),
     header=st.sampled_from(["userId,movieId,rating,timestamp", "userId,movieId,rating"]),
     separator=st.sampled_from(",;\t"),
-    numbered=st.booleans(),
     quoted=st.booleans(),
 )
-def test_every_rating_that_is_read_is_in_the_file(tmp_path, rows, header, separator, numbered, quoted):
+def test_every_rating_that_is_read_is_in_the_file(tmp_path, rows, header, separator, quoted):
     columns = header.split(",")
-    rows = [[str(i)] * numbered + row[: len(columns) + (len(row) > 4)] for i, row in enumerate(rows)]
+    rows = [row[: len(columns) + (len(row) > 4)] for row in rows]
     lines = [
         columns,
         *([f'"{cell}"' if (quoted and cell != '"') or separator in cell else cell for cell in row] for row in rows),
@@ -118,7 +93,7 @@ def test_every_rating_that_is_read_is_in_the_file(tmp_path, rows, header, separa
         return
     data = table.ratings
     users, movies = (table.named(*ids) for ids in (("user", data.user_ids), ("movie", data.movie_ids)))
-    fitting = [row[i:] for row in rows for i in (0, numbered) if not "".join(row[i:][len(columns) :]).strip()]
+    fitting = [row for row in rows if not "".join(row[len(columns) :]).strip()]
     for user, movie, rating, time in zip(data.user_rows(), data.movie_rows, data.ratings, data.times):
         found = (users[user], movies[movie], rating, time)
         assert any(is_read_from(row, *found) for row in fitting), found

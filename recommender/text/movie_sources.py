@@ -105,8 +105,7 @@ def movie_columns(lists: Mapping[str, Sequence[tuple[str, Movie]]]) -> dict[str,
 
 def _dat_rows(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
     """MovieTweetings: lines `IMDb id::title (year)::genres by |`; a title may contain `::`."""
-    name = path.name.lower()
-    for line, (source_id, title, genres) in FORMATS["dat"].read_movies(RawFiles(path, {name: name}), []):
+    for line, (source_id, title, genres) in FORMATS["dat"].read_movies(RawFiles(path), []):
         if not source_id.strip().isdecimal():
             raise DataError(f"{path} line {line}: expected `id::title::genres`, got the id {source_id[:40]!r}")
         imdb_id = source_id.strip() if len(source_id.strip()) >= IMDB_DIGITS else ""  # those of 1M are MovieLens' own

@@ -1,11 +1,14 @@
-"""What cells of tables mean, as tools and people write them: nothing, whole numbers, ids, years, genres."""
+"""What cells of tables mean, as tools and people write them: nothing, whole numbers, ids, years, genres, times."""
 
 from __future__ import annotations
 
 import contextlib
+import datetime
 import itertools
 import json
+import math
 import re
+import time
 from collections.abc import Sequence
 from typing import Optional
 
@@ -30,9 +33,15 @@ _BETWEEN = re.compile(r"\s*[,;/·•]\s*")
 _NUMBER = re.compile(r"[-+]?[0-9][0-9.,'’\s]*(E[-+]?[0-9]+)?", re.IGNORECASE)  # in any form
 # What spreadsheets make of numbers: 1.2E+15, ###, #NAME?; and 1,234, 04.05.2024, 5. Apr, May-04, which may be names.
 _SHORTENED = re.compile(r"[-+]?[0-9.,]+E[-+][0-9]+|##+|#N/A|#[A-Z/0]+[?!]", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[0-9]{1,3}([.,'’\s][0-9]{3})+")
 _REWRITTEN = re.compile(
-    r"[0-9]{1,3}([.,'’\s][0-9]{3})+|[0-9]+([./-][0-9]+){2}|[0-9]+[.\s-]+[^\W\d]{3,}.*|[^\W\d]{3,}[.\s-]+[0-9]+"
+    rf"{_THOUSANDS.pattern}|[0-9]+([./-][0-9]+){{2}}|[0-9]+[.\s-]+[^\W\d]{{3,}}.*|[^\W\d]{{3,}}[.\s-]+[0-9]+"
 )
+# Times of ratings lie from 1993 to tomorrow, in seconds since 1970 or a part of these; ticks of .NET are later.
+FIRST_TIME = 725_846_400
+_UNITS = {"": 1.0, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
+_DATE = re.compile("((?:19|20)[0-9]{2})(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])([0-9]{4}([0-9]{2})?)?")  # with hours
+TIMES = "give seconds since 1970 or dates like 2015-03-09 22:52:09, or no such column: then the file's order counts"
 
 
 def is_nothing(text: str) -> bool:
@@ -118,8 +127,13 @@ def _names(cell: str) -> list[str]:
 
 def are_names(cells: Sequence[str]) -> bool:
     """Return whether most of the different ids are no numbers, not even such as a spreadsheet rewrote."""
-    texts = {_as_utf8(text).strip() for text in set(cells)}
+    texts = set(cells)
     return sum(bool(_NUMBER.fullmatch(text) or _SHORTENED.fullmatch(text)) for text in texts) < len(texts) / 2
+
+
+def is_name(text: str) -> bool:
+    """Return whether a cell can be an id where ids are names."""
+    return not is_nothing(text) and not _SHORTENED.fullmatch(text)
 
 
 def is_rewritten(text: str) -> bool:
@@ -128,29 +142,52 @@ def is_rewritten(text: str) -> bool:
     >>> [is_rewritten(text) for text in ("1.23457E+15", "1,234", "5. Apr", "4-May", "1234", "4.5")]
     [True, True, True, True, False, False]
     """
-    text = _as_utf8(text)
     return bool(_SHORTENED.fullmatch(text) or _REWRITTEN.fullmatch(text))
 
 
-def read_ids(cells: Sequence[str], names: Optional[dict[str, int]]) -> np.ndarray:
-    """Return ids as float64, NaN for an invalid one; `names`, if given, is extended by new names."""
-    import pandas as pd  # most that comes here needs none of it
+def time_of(text: str) -> Optional[float]:
+    """Return a number, or an ISO date in seconds since 1970 UTC; NaN for no time, None for a rewritten number.
 
-    codes, texts = pd.factorize(np.array(cells, dtype=object))
-    numbers = np.full(len(texts), np.nan)
-    for i, text in enumerate(texts):
-        text = _as_utf8(text).strip()
-        number = whole_number(text)
-        if names is not None and not is_nothing(text) and not _SHORTENED.fullmatch(text):
-            numbers[i] = names.setdefault(text, len(names) + 1)
-        elif names is None and number is not None:
-            numbers[i] = number
-    return numbers[codes]
-
-
-def _as_utf8(text: str) -> str:
-    """Decode a text that was read as latin-1 as UTF-8 if possible: JosÃ© is José."""
+    >>> [time_of(text) for text in ("60", "1970-01-01 00:02:00", "1970-01-01T00:03:00Z", "soon", "1.4E+09")]
+    [60.0, 120.0, 180.0, nan, None]
+    """
+    if _SHORTENED.fullmatch(text):
+        return None
     try:
-        return text.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return text
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        date = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None if _THOUSANDS.fullmatch(text) else math.nan
+    return (date if date.tzinfo else date.replace(tzinfo=datetime.timezone.utc)).timestamp()
+
+
+def last_time() -> float:
+    """Return tomorrow in seconds since 1970; zones and clocks differ."""
+    return time.time() + 86_400.0
+
+
+def as_seconds(numbers: np.ndarray) -> tuple[np.ndarray, str]:
+    """Return seconds since 1970, NaN if not from 1993 to tomorrow, and the unit of most numbers, "" for seconds."""
+    for unit, factor in _UNITS.items():
+        seconds = np.floor(numbers / factor)
+        inside = (seconds >= FIRST_TIME) & (seconds <= last_time())
+        if inside.sum() > np.isfinite(numbers).sum() / 2:
+            return np.where(inside, seconds, np.nan), unit
+    return np.full(len(numbers), np.nan), ""
+
+
+def cause(times: np.ndarray) -> str:
+    """Return what is wrong with `times`, of which most are not those of ratings."""
+    middle = float(np.sort(times)[len(times) // 2])
+    shown = f"{middle:.1f}".removesuffix(".0")
+    if date := _DATE.fullmatch(shown):
+        return f"has times that seem to be dates like {shown}: write {'-'.join(date.groups()[:3])}"
+    cause = "lie in the future" if middle > last_time() else "lie before 1993 if they are seconds since 1970"
+    if 1900 <= middle <= 2100:
+        cause = "seem to be years"
+    elif 20_000 <= middle <= 80_000:
+        cause = "seem to be days as a spreadsheet counts them"
+    return f"has times that {cause}, such as {shown}: {TIMES}"

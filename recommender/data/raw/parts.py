@@ -14,11 +14,11 @@ from typing import Any, Optional
 import numpy as np
 
 from ..errors import ChoiceError, DataError
+from .cells import TIMES
 from .csv_table import find_columns
-from .ratings_table import COLUMNS, RatingsTable, read_header, read_numbers, table_of
+from .ratings_table import COLUMNS, RatingsTable, in_range, read_header, read_numbers, table_of
 from .raw_files import RawFiles
 from .sources import FORMATS, PARTS, Source
-from .times import TIMES, in_range
 
 Map = Callable[..., Iterable[Any]]  # the builtin, or that of an engine
 
@@ -44,7 +44,7 @@ def read_part(path: Path, low: float, high: float) -> list[np.ndarray]:
     if path.suffix == ".parquet":
         columns = _parquet(path, low, high)
     else:
-        files = RawFiles(path, {path.name.lower().removesuffix(".gz"): ""})
+        files = RawFiles(path)
         layout, _ = read_header(files, FORMATS["csv"]._replace(low=low, high=high))
         columns = None if -1 in layout.positions else read_numbers(files, layout)
     if columns is None:

@@ -1,18 +1,19 @@
 """Read a table of ratings: plain numbers quickly, anything else as text, with a note for every decision.
 
 pandas reads a file of plain numbers in chunks. If that fails, the whole file is read again as text: times may be dates,
-milliseconds or missing, ids may be names, a first column without a name may count the rows. Rows without a time or a
-rating are dropped and counted; the first invalid cell, and a row that does not fit the header, stop the program with
-their line. So do numbers that a spreadsheet rewrote, and times that cannot be those of ratings. A scale other than 0.5
-to 5 is mapped linearly: 0.5 + 4.5 (rating - low) / (high - low).
+milliseconds or missing, ids may be names. Rows without a time or a rating are dropped and counted; the first invalid
+cell, and a row that does not fit the header, stop the program with their line. So do numbers that a spreadsheet
+rewrote, and times that cannot be those of ratings. A scale other than 0.5 to 5 is mapped linearly:
+0.5 + 4.5 (rating - low) / (high - low).
 """
 
 from __future__ import annotations
 
-import csv
 import io
 import itertools
+import math
 import re
+from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional
@@ -20,18 +21,17 @@ from typing import NamedTuple, Optional
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError
+from ..errors import DataError, shown
 from ..interactions import Interactions, encode
-from .cells import are_names, is_rewritten, read_ids
-from .csv_table import STRICT, find_columns, fitted_rows
+from . import cells
+from .csv_table import find_columns, fitted_rows, need_columns, width_of
 from .raw_files import RawFiles
 from .sources import FORMATS, Format, Source
-from .times import TIMES, as_seconds, cause, in_range, last_time, parse_times
 
 COLUMNS = ("userId", "movieId", "rating", "timestamp")
 CHUNK = 2_000_000  # rows
+HEAD = 10_000  # rows that decide whether ids are names
 MOST_EMPTY = 0.1  # largest share of rows without a rating
-_UNSURE = re.compile(rb"[0-9][eE][-+]?[0-9]|[0-9]\.000[^0-9]")  # 1.2E+15 lost digits, 1.000 may be a thousand
 
 
 class RatingsTable(NamedTuple):
@@ -57,7 +57,7 @@ def read_table(path: Path) -> RatingsTable:
     """Read one CSV of ratings, of any name, without a movie list; raises `DataError` as `read_ratings`."""
     if not path.is_file():
         raise DataError(f"no ratings at {path}: give a processed folder or a .csv")
-    return read_ratings(Source(RawFiles(path, {path.name.lower().removesuffix(".gz"): ""}), "csv"))
+    return read_ratings(Source(RawFiles(path), "csv"))
 
 
 def read_ratings(source: Source, scale: Optional[tuple[float, float]] = None) -> RatingsTable:
@@ -72,9 +72,8 @@ def read_ratings(source: Source, scale: Optional[tuple[float, float]] = None) ->
     columns = None if source.numbers or -1 in layout.positions else read_numbers(source.files, layout)
     n_dropped, names = 0, dict[str, dict[int, str]]()
     if not columns:
-        cells, names = _read_text(source.files, layout, source.numbers, notes)
-        columns, n_dropped, more = _clean(source.files, layout, cells)
-        notes += more + [f"{what} ids are names: {what}_ids.csv lists their numbers" for what in names]
+        columns, n_dropped, names = _read_text(source.files, layout, source.numbers, notes)
+        notes += [f"{what} ids are names: {what}_ids.csv lists their numbers" for what in names]
     table = table_of(source.files.label(source.files.ratings_name), columns, low, high, notes)
     return table._replace(n_dropped=n_dropped, names=names)
 
@@ -92,7 +91,7 @@ def table_of(
     movie_ids, movie_rows = encode(movies)
     columns = [user_rows, movie_rows, ratings.astype(np.float32, copy=False), times.astype(np.int64)]
     if len(times) > 1 and times.min() == times.max():
-        raise DataError(f"{label} has the same time in every row, {times[0]:.0f}: {TIMES}")
+        raise DataError(f"{label} has the same time in every row, {times[0]:.0f}: {cells.TIMES}")
     n_rows, latest = len(times), latest_of_pairs(user_rows, movie_rows, columns[3])
     if not latest.all():
         notes.append(f"{int((~latest).sum()):,} ratings dropped: the same user rated the same movie again later")
@@ -127,10 +126,8 @@ def latest_of_pairs(user_rows: np.ndarray, movie_rows: np.ndarray, times: np.nda
     pairs = user_rows.astype(np.int64) * (int(movie_rows.max()) + 1)
     pairs += movie_rows
     keep = np.ones(len(pairs), dtype=bool)
-    if (pairs[1:] > pairs[:-1]).all():  # sorted files, such as MovieLens', have no pair twice
-        return keep
-    ordered = np.sort(pairs)
-    if (ordered[1:] == ordered[:-1]).any():
+    ascending = pairs if (pairs[1:] > pairs[:-1]).all() else np.sort(pairs)  # MovieLens' files are in order
+    if (ascending[1:] == ascending[:-1]).any():
         order = np.lexsort((times, pairs))
         keep[order[:-1]] = pairs[order[1:]] != pairs[order[:-1]]
     return keep
@@ -142,21 +139,12 @@ def read_header(files: RawFiles, layout: Format) -> tuple[Format, list[str]]:
         return layout, []
     name = files.ratings_name
     with files.open(name) as file:
-        first = file.readline(1 << 16)
-    if not first.strip():
-        raise files.error(name, f"is empty: expected the columns {','.join(COLUMNS)}")
-    try:
-        line = first.decode("utf-8-sig").strip()
-    except UnicodeDecodeError:
-        raise files.error(name, "is not valid UTF-8: convert the file") from None
-    if "\r" in line:
-        raise files.error(name, "has CR line ends: convert them to LF or CR LF")
+        text = file.readline(1 << 16).decode("utf-8-sig", "backslashreplace")
+    line = "".join(text.splitlines()[:1]).strip()
     separator, header, found = find_columns(line, COLUMNS)
-    for column, places in zip(COLUMNS, found):
-        if len(places) > 1 or (not places and column != "timestamp"):
-            problem = "has two columns" if places else "has no column"
-            shown = line if len(line) <= 80 else line[:77] + "..."
-            raise files.error(name, f"{problem} {column}: its first line is {shown!r}, expected {','.join(COLUMNS)}")
+    need_columns(files, name, COLUMNS[:3], found, line)
+    if twice := [column for column, places in zip(COLUMNS, found) if len(places) > 1]:
+        raise files.error(name, f"has two columns {twice[0]}: keep one")
     positions = tuple(places[0] if places else -1 for places in found)
     notes = [] if separator == "," else [f"columns are separated by {separator!r}"]
     renamed = [f"{header[i]} as {column}" for column, i in zip(COLUMNS, positions) if i >= 0 and header[i] != column]
@@ -164,126 +152,134 @@ def read_header(files: RawFiles, layout: Format) -> tuple[Format, list[str]]:
         notes.append(f"columns are read: {', '.join(renamed)}")
     if positions[3] < 0:
         notes.append("no timestamp column: file order is used instead; methods that need dates are not available")
-    width = (max(i for i, cell in enumerate(header, 1) if cell), len(header))
-    return layout._replace(separator=separator, positions=positions, width=width), notes
+    return layout._replace(separator=separator, positions=positions, width=width_of(header)), notes
 
 
 def read_numbers(files: RawFiles, layout: Format) -> Optional[list[np.ndarray]]:
     """Read a file of plain numbers in range; None for any other file."""
     parts: list[tuple[np.ndarray, ...]] = []
-    dtypes = dict(zip(layout.positions, (np.int64, np.int64, np.float64, np.int64)))
-    separator, n_separators, end = ord(layout.separator), 0, b""
-
-    def watch(block: bytes) -> None:
-        """Notice what pandas does not: more cells than it uses, and numbers that only look whole."""
-        nonlocal n_separators, end
-        n_separators += np.count_nonzero(np.frombuffer(block, np.uint8) == separator)
-        first, joined, end = not end, end + block, block[-16:]
-        if (first or b"e" in joined or b"E" in joined) and _UNSURE.search(joined):  # a search takes long
-            raise ValueError
-
-    with files.open(files.ratings_name, watch) as file, np.errstate(invalid="ignore"):  # pandas refuses such numbers
+    # pandas refuses a row with more cells than the first, unless it is told which to use.
+    use = None if layout.has_header else layout.positions
+    with files.open(files.ratings_name) as file, np.errstate(invalid="ignore"):  # pandas refuses such numbers
         try:
             if layout.has_header:
                 file.readline()
             frames = pd.read_csv(
-                file, sep=layout.separator, header=None, usecols=list(dtypes), dtype=dtypes, na_filter=False,
-                engine="c", encoding="latin-1", chunksize=CHUNK,
+                file, sep=layout.separator, header=None, usecols=use, dtype={layout.positions[2]: np.float64},
+                na_filter=False, engine="c", encoding="latin-1", chunksize=CHUNK,
             )  # fmt: skip
             for frame in frames:
-                users, movies, ratings, times = (frame[position].to_numpy() for position in dtypes)
-                if not in_range(users, movies, ratings, times, layout.low, layout.high):
+                users, movies, ratings, times = (frame[position].to_numpy() for position in layout.positions)
+                whole = users.dtype == movies.dtype == times.dtype == np.int64  # 1.2E+15 has lost digits
+                fits = use or layout.width[0] <= frame.shape[1] <= layout.width[1]
+                if not (whole and fits and in_range(users, movies, ratings, times, layout.low, layout.high)):
                     return None
                 ids = [column.astype(np.int32) if column.max() < 2**31 else column for column in (users, movies)]
                 parts.append((*ids, ratings.astype(np.float32), times.astype(np.uint32)))
-        except (ValueError, OverflowError):  # not numbers, or only blank lines
+        except (ValueError, OverflowError, KeyError):  # not numbers, only blank lines, or too few columns
             return None
-    if n_separators != (sum(len(part[0]) for part in parts) + layout.has_header) * (layout.width[1] - 1):
-        return None
     return [np.concatenate(column) for column in zip(*parts)]
+
+
+def in_range(
+    users: np.ndarray, movies: np.ndarray, ratings: np.ndarray, times: np.ndarray, low: float, high: float
+) -> bool:
+    """Return whether columns of numbers can be ratings."""
+    ids_fit = all(ids.min() >= 0 and ids.max() < cells.MAX_ID for ids in (users, movies))
+    ratings_fit = ratings.min() >= low and ratings.max() <= high  # NaN compares as False
+    return bool(ids_fit and ratings_fit and times.min() >= cells.FIRST_TIME and times.max() <= cells.last_time())
 
 
 def _read_text(
     files: RawFiles, layout: Format, movie_numbers: dict[str, int], notes: list[str]
-) -> tuple[np.ndarray, dict[str, dict[int, str]]]:
-    """Read any file of ratings; return its columns, (5, n) float64, and `RatingsTable.names`.
-
-    The last two are `parse_times`. Float64 is exact for ids below MAX_ID; an empty rating is -inf, an invalid time NaN.
-    """
-    names: list[Optional[dict[str, int]]] = [None, dict(movie_numbers) or None]  # of users, of movies
-    parts: list[np.ndarray] = []
-    n_commas = 0
-    rows = _text_rows(files, layout, notes)
-    while chunk := list(itertools.islice(rows, CHUNK)):
-        lines, *cells = zip(*chunk)
-        for which in (0, 1):
-            if names[which] is None and not parts and are_names(cells[which]):
-                names[which] = {}
-        stars = pd.Series(cells[2], dtype=object).str.strip()
-        commas = stars.str.fullmatch(r"[0-9]+,[0-9]{1,2}")
-        n_commas += int(commas.sum())
-        stars[commas] = stars[commas].str.replace(",", ".")
-        ratings = pd.to_numeric(stars, errors="coerce").to_numpy(np.float64, copy=True)
-        ratings[~((ratings >= layout.low) & (ratings <= layout.high))] = np.nan
-        ratings[stars == ""] = -np.inf
-        columns = np.stack([read_ids(cells[0], names[0]), read_ids(cells[1], names[1]), ratings])
-        shortened = pd.Series(cells[3], dtype=object).str.contains(r"E\+|[0-9][.,'][0-9]{3}[.,']")
-        bad = np.vstack([np.isnan(columns), shortened])  # (4, n)
-        if bad.any():
-            at = int(bad.any(axis=0).argmax())
-            which = int(bad[:, at].argmax())
-            raise _bad_cell(files, layout, lines[at], COLUMNS[which], cells[which][at].strip())
-        parts.append(np.vstack([columns, parse_times(cells[3])]))
-    if not parts:
+) -> tuple[list[np.ndarray], int, dict[str, dict[int, str]]]:
+    """Read any file of ratings; return its columns, how many rows were dropped, and `RatingsTable.names`."""
+    rows = _text_rows(files, layout)
+    head = list(itertools.islice(rows, HEAD))
+    if not head:
         raise files.error(files.ratings_name, "has no ratings: give a complete file")
-    if n_commas:
-        notes.append(f"{n_commas:,} ratings are written with a decimal comma")
-    texts = {what: {n: name for name, n in known.items()} for what, known in zip(("user", "movie"), names) if known}
-    return np.concatenate(parts, axis=1), texts
+    known: list[dict[str, float]] = [{}, dict(movie_numbers), {}]  # text -> number: users, movies, ratings
+    named = [bool(numbers) or cells.are_names(texts) for numbers, texts in zip(known, list(zip(*head))[1:3])]
+
+    def read(which: int, text: str) -> Optional[float]:
+        if which == 3:
+            return cells.time_of(text)
+        if which == 2:
+            return _stars(text, layout.low, layout.high)
+        return len(known[which]) + 1 if named[which] and cells.is_name(text) else cells.whole_number(text)
+
+    columns = [array("d"), array("d"), array("d"), array("d")]  # exact for ids below MAX_ID
+    for line, *texts in itertools.chain(head, rows):
+        for which, text in enumerate(texts):
+            value = known[which].get(text) if which < 3 else None
+            if value is None:
+                value = read(which, text)
+                if value is None:
+                    raise _bad_cell(files, layout, line, COLUMNS[which], text)
+                if which < 3:
+                    known[which][text] = value
+            columns[which].append(value)
+    if any("," in text for text in known[2]):
+        notes.append("ratings are written with a decimal comma")
+    names = {
+        what: {int(number): text for text, number in known[which].items()}
+        for which, what in enumerate(("user", "movie"))
+        if named[which]
+    }
+    kept, n_dropped = _drop_empty(files, layout, [np.frombuffer(column) for column in columns], notes)
+    return kept, n_dropped, names
 
 
-def _clean(files: RawFiles, layout: Format, columns: np.ndarray) -> tuple[list[np.ndarray], int, list[str]]:
-    """Drop the rows without a rating or a time; return the columns, the number of rows dropped, and notes."""
-    users, movies, ratings, numbers, dates = columns
-    rated, notes = np.isfinite(ratings), list[str]()
+def _drop_empty(
+    files: RawFiles, layout: Format, columns: list[np.ndarray], notes: list[str]
+) -> tuple[list[np.ndarray], int]:
+    """Drop the rows without a rating or a time; return the columns in their own types, and the number of rows."""
+    users, movies, ratings, given = columns
+    name, rated = files.ratings_name, np.isfinite(ratings)
     if np.mean(~rated) > MOST_EMPTY:
-        line = next(row[0] for row in _text_rows(files, layout, []) if not row[3].strip())
-        raise _bad_cell(files, layout, line, "rating", "")
+        raise files.error(name, f"has {np.mean(~rated):.0%} rows with an empty rating: give a complete file")
     if layout.positions[3] < 0:
-        times = np.arange(-len(ratings), 0)
-        dated = np.ones(len(ratings), dtype=bool)
+        times, dated = np.arange(-len(ratings), 0), np.ones(len(ratings), dtype=bool)
     else:
-        seconds, unit = as_seconds(numbers)
-        if unit:
-            notes.append(f"times are read as {unit}")
-        given, times = np.where(np.isnan(numbers), dates, numbers), np.where(np.isnan(numbers), dates, seconds)
-        dated = (times >= 0) & (times <= last_time())
+        times, unit = cells.as_seconds(given)
+        notes += [f"times are read as {unit}"] if unit else []
+        dated = np.isfinite(times)
         if dated.sum() < np.isfinite(given).sum() / 2:
-            raise files.error(files.ratings_name, cause(given[np.isfinite(given) & ~dated]))
+            raise files.error(name, cells.cause(given[np.isfinite(given) & ~dated]))
     for dropped, reason in ((~rated, "the rating is empty"), (rated & ~dated, "missing or invalid timestamp")):
         if dropped.any():
             notes.append(f"{int(dropped.sum()):,} ratings dropped: {reason}")
     good = rated & dated
     n_dropped = int((~good).sum())
     if not good.any():
-        problem = f"has no rating with a time ({n_dropped:,} are missing or invalid)"
-        raise files.error(files.ratings_name, f"{problem}: {TIMES}")
-    ids = [column[good].astype(np.int64) for column in (users, movies)]
-    return [*ids, ratings[good].astype(np.float32), times[good]], n_dropped, notes
+        raise files.error(name, f"has no rating with a time ({n_dropped:,} are missing or invalid): {cells.TIMES}")
+    dtypes = (np.int64, np.int64, np.float32, np.int64)
+    return [column[good].astype(dtype) for column, dtype in zip((users, movies, ratings, times), dtypes)], n_dropped
 
 
-def _text_rows(files: RawFiles, layout: Format, notes: list[str]) -> Iterator[tuple[int, str, str, str, str]]:
-    """Yield number and the four cells of each line, "" for a missing column; latin-1 decodes any bytes."""
+def _stars(text: str, low: float, high: float) -> Optional[float]:
+    """Return a rating, NaN for an empty cell, None for what is none; 3,5 is 3.5."""
+    if not text:
+        return math.nan
+    try:
+        stars = float(re.sub(r"^([0-9]+),([0-9]{1,2})$", r"\1.\2", text))
+    except ValueError:
+        return None
+    return stars if low <= stars <= high else None
+
+
+def _text_rows(files: RawFiles, layout: Format) -> Iterator[tuple[int, str, str, str, str]]:
+    """Yield number and the four cells of each line, "" for a missing column; bytes that are not UTF-8 as `\\xe9`."""
     user, movie, rating, time = layout.positions
     with files.open(files.ratings_name) as file:
-        lines = io.TextIOWrapper(file, encoding="latin-1", newline="")
+        lines = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
         top = int(layout.has_header and lines.readline() != "")
-        reader = csv.reader(layout.rows(lines), delimiter=layout.separator, **STRICT)
-        for line, cells in fitted_rows(files, files.ratings_name, reader, top, layout.width, notes):
-            found = (cells[user], cells[movie], cells[rating], cells[time] if time >= 0 else "")
+        rows = fitted_rows(files, files.ratings_name, layout.rows(lines), top, layout.separator, layout.width)
+        for line, row in rows:
+            found = (row[user], row[movie], row[rating], row[time] if time >= 0 else "")
             if "\n" in "".join(found):
                 raise files.error(files.ratings_name, "a cell has several lines: close the quote before it", line)
-            yield (line, *found)
+            yield (line, *map(str.strip, found))
 
 
 def _bad_cell(files: RawFiles, layout: Format, line: int, column: str, text: str) -> DataError:
@@ -292,8 +288,7 @@ def _bad_cell(files: RawFiles, layout: Format, line: int, column: str, text: str
     if column == "rating":
         problem = f"is not a number from {layout.low:g} to {layout.high:g}"
         remedy += ", or preprocess with the scale: --rating-scale LOW-HIGH, --source-format NAME"
-    if is_rewritten(text):
+    if cells.is_rewritten(text):
         problem += ", as if a spreadsheet had rewritten it"
         remedy = "export the table again, with this column as text"
-    shown = repr(text if len(text) <= 40 else text[:37] + "...")
-    return files.error(files.ratings_name, f"{column} {shown} {problem}: {remedy}", line)
+    return files.error(files.ratings_name, f"{column} {shown(text)} {problem}: {remedy}", line)

@@ -25,19 +25,21 @@ from ..errors import DataError
 MAX_LINE = 1 << 20  # bytes, up to the end of a block
 _BLOCK = 1 << 18
 _ARCHIVE = re.compile(r"\.(zip|tar|tgz|tbz2?|txz|tar\.\w+)$", re.IGNORECASE)
-_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, OSError)
+# RuntimeError: an encrypted archive
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
 Files = dict[str, Callable[[], Any]]  # path inside a folder or archive -> opens the file for reading bytes
 
 
 class RawFiles:
     """The data set at `path`: a folder, an archive, a file of ratings, or what an archive holds: `two.zip/ml-1m`.
 
-    pairs: name of the ratings file -> name of the movie list, "" if none is needed. `ratings_name` and `movies_name`
-    are the pair found. A folder's own files come first, then those of its folders, then of its archives.
-    Raises `DataError` if there is no data set, or more than one.
+    pairs: name of the ratings file -> name of the movie list; by default `path` is one file, and both.
+    `ratings_name` and `movies_name` are the pair found. A folder's own files come first, then those of its folders,
+    then of its archives. Raises `DataError` if there is no data set, or more than one.
     """
 
-    def __init__(self, path: Path, pairs: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, pairs: Optional[Mapping[str, str]] = None) -> None:
+        pairs = pairs or {_plain(path.name): _plain(path.name)}
         place = next(parent for parent in (path, *path.parents) if parent.exists())
         inside = path.relative_to(place).as_posix() if place != path else ""
         if inside and place.is_dir():
@@ -85,33 +87,30 @@ class RawFiles:
         return self._place / self._near[name.lower()][0]
 
     @contextlib.contextmanager
-    def open(self, name: str, watch: Callable[[bytes], None] = lambda block: None) -> Iterator[io.BufferedReader]:
-        """Open a file for reading bytes; raises `DataError` if it turns out to be damaged.  watch: gets every block."""
+    def open(self, name: str) -> Iterator[io.BufferedReader]:
+        """Open a file for reading bytes; raises `DataError` if it turns out to be damaged."""
         path, *more = self._near[name.lower()]
         if more:
             raise DataError(f"{self.path} has {Path(path).name} and {Path(more[0]).name}: keep one")
         with _damage_told(self._place / path), self._files[path]() as packed:
             file = gzip.GzipFile(fileobj=packed) if path.lower().endswith(".gz") else packed
-            yield io.BufferedReader(_Blocks(file, watch, functools.partial(self.error, name)), _BLOCK)
+            yield io.BufferedReader(_Blocks(file, functools.partial(self.error, name)), _BLOCK)
 
-    def text(self, name: str, *encodings: str) -> tuple[io.StringIO, str]:
+    def text(self, name: str, *encodings: str) -> tuple[str, str]:
         """Return the whole file as text and the first of `encodings` that decodes it; line ends are kept."""
         with self.open(name) as file:
             data = file.read()
         for encoding in encodings:
-            try:
-                return io.StringIO(data.decode(encoding), newline=""), encoding
-            except UnicodeDecodeError as error:
-                line = data.count(b"\n", 0, error.start) + 1
-                problem = f"byte {data[error.start]:#04x}"
-        raise self.error(name, f"not valid UTF-8 ({problem}): convert the file", line)
+            with contextlib.suppress(UnicodeDecodeError):
+                return data.decode(encoding), encoding
+        raise self.error(name, "is not valid UTF-8: convert the file")
 
 
 class _Blocks(io.RawIOBase):
     """The bytes of a file; an absurdly long line is refused when its first `MAX_LINE` bytes are read."""
 
-    def __init__(self, file: Any, watch: Callable[[bytes], None], fail: Callable[[str], DataError]) -> None:
-        self._file, self._watch, self._fail, self._open_line = file, watch, fail, 0
+    def __init__(self, file: Any, fail: Callable[[str], DataError]) -> None:
+        self._file, self._fail, self._open_line = file, fail, 0
 
     def readable(self) -> bool:
         return True
@@ -123,7 +122,6 @@ class _Blocks(io.RawIOBase):
         self._open_line = len(block) - 1 - end if end >= 0 else self._open_line + len(block)
         if self._open_line > MAX_LINE:
             raise self._fail(f"has a line of more than {MAX_LINE:,} bytes: give a file with one row in each line")
-        self._watch(block)
         return len(block)
 
 
@@ -136,10 +134,6 @@ def _damage_told(label: Path) -> Iterator[None]:
             raise
         reason = str(error).partition("\n")[0].rstrip(":")
         raise DataError(f"{label} is damaged or no archive ({reason}): download it again, or give a folder") from None
-    except RuntimeError as error:
-        if "password" in str(error) or "encrypted" in str(error):
-            raise DataError(f"{label} is encrypted: unpack it and give the folder") from None
-        raise
 
 
 def _in_folder(folder: Path, pattern: str) -> Files:

@@ -211,7 +211,7 @@ def _item_movies(files: RawFiles, notes: list[str]) -> Rows:
 def _movie_lines(files: RawFiles) -> Iterator[tuple[int, str]]:
     # ISO-8859-1 (1M and 100K) is practically never valid UTF-8 (10M and MovieTweetings) by chance.
     text, _ = files.text(files.movies_name, "utf-8-sig", "iso-8859-1")
-    for line, row in enumerate(text.read().split("\n"), start=1):
+    for line, row in enumerate(text.split("\n"), start=1):
         if row.strip():
             yield line, row.rstrip("\r")
 
