@@ -199,7 +199,9 @@ def _read_text(
     if not head:
         raise files.error(files.ratings_name, "has no ratings: give a complete file")
     known: list[dict[str, float]] = [{}, dict(movie_numbers), {}]  # text -> number: users, movies, ratings
-    named = [bool(numbers) or cells.are_names(texts) for numbers, texts in zip(known, list(zip(*head))[1:3])]
+    named = [
+        bool(numbers) or cells.are_names(texts) for numbers, texts in zip(known, zip(*(texts for _, texts in head)))
+    ]
 
     def read(which: int, text: str) -> Optional[float]:
         if which == 3:
@@ -209,7 +211,7 @@ def _read_text(
         return len(known[which]) + 1 if named[which] and cells.is_name(text) else cells.whole_number(text)
 
     columns = [array("d"), array("d"), array("d"), array("d")]  # exact for ids below MAX_ID
-    for line, *texts in itertools.chain(head, rows):
+    for line, texts in itertools.chain(head, rows):
         for which, text in enumerate(texts):
             value = known[which].get(text) if which < 3 else None
             if value is None:
@@ -268,7 +270,7 @@ def _stars(text: str, low: float, high: float) -> Optional[float]:
     return stars if low <= stars <= high else None
 
 
-def _text_rows(files: RawFiles, layout: Format) -> Iterator[tuple[int, str, str, str, str]]:
+def _text_rows(files: RawFiles, layout: Format) -> Iterator[tuple[int, list[str]]]:
     """Yield number and the four cells of each line, "" for a missing column; bytes that are not UTF-8 as `\\xe9`."""
     user, movie, rating, time = layout.positions
     with files.open(files.ratings_name) as file:
@@ -279,7 +281,7 @@ def _text_rows(files: RawFiles, layout: Format) -> Iterator[tuple[int, str, str,
             found = (row[user], row[movie], row[rating], row[time] if time >= 0 else "")
             if "\n" in "".join(found):
                 raise files.error(files.ratings_name, "a cell has several lines: close the quote before it", line)
-            yield (line, *map(str.strip, found))
+            yield line, [cell.strip() for cell in found]
 
 
 def _bad_cell(files: RawFiles, layout: Format, line: int, column: str, text: str) -> DataError:
