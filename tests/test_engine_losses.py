@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +12,9 @@ import pytest
 from recommender.data.errors import ServiceError
 from recommender.linalg import engine as engines
 from recommender.linalg.engine import DaskEngine
+from recommender.linalg.packed import pack, unpack
 from tests.test_engine import dies, sum_and_file, two_workers
 
-two = pytest.fixture(scope="module")(two_workers)
 mortal = pytest.fixture(two_workers)  # for a test that kills some
 
 
@@ -46,27 +45,17 @@ def test_all_workers_die_while_blocks_are_made(mortal, monkeypatch):
         mortal.place(dies_in_a_while, [1, 2])
 
 
-@pytest.mark.dev
-def test_a_file_that_was_replaced(two, tmp_path):
+def test_a_file_that_was_replaced(tmp_path):
     for name, value in (("stored", 1), ("new", 7)):
         np.save(tmp_path / f"{name}.npy", np.full(200_000, value))
     array = np.load(tmp_path / "stored.npy", "c")
-    packed = two._packed([np.asarray(array)])
-    assert Path(packed.places[0][0]).name == "stored.npy"
-    os.replace(tmp_path / "new.npy", tmp_path / "stored.npy")
-    assert list(two.map(sum_and_file, [np.asarray(array)])) == [(200_000, "arrays")]
+    with open(tmp_path / "arrays", "wb") as file:
+        packed = pack(np.asarray(array), file, os.path.exists)
+        assert sum_and_file(unpack(packed)) == (200_000, "stored.npy")
+        os.replace(tmp_path / "new.npy", tmp_path / "stored.npy")
+        assert sum_and_file(unpack(pack(np.asarray(array), file, os.path.exists))) == (200_000, "arrays")
     with pytest.raises(ServiceError, match="changed or missing"):
-        engines._call(sum_and_file, packed, 0)
+        unpack(packed)
     (tmp_path / "stored.npy").unlink()
     with pytest.raises(ServiceError, match="changed or missing"):
-        two._client.submit(engines._call, sum_and_file, packed, 0).result()
-
-
-@pytest.mark.dev
-def test_workers_that_join_later_are_asked_as_well(two, monkeypatch):
-    two._common([])
-    asked = two._asked
-    monkeypatch.setattr(two, "_asked", asked[:1])
-    monkeypatch.setattr(two, "_seen", {"gone": True})
-    two._common([])
-    assert (two._asked, two._seen) == (asked, {})
+        unpack(packed)

@@ -8,19 +8,15 @@
 further arguments, the same for each. A kernel knows nothing of this: a loop over blocks is one machine, a map is many.
 
 Dask calls functions by name, so they stand at the top of a module that the workers can import. Tasks hold what their
-blocks are made of: when a worker dies, the others make its blocks again and nothing else is lost. A large array goes
-into the task as a place in a file, where all workers see that file, and a worker maps it: the file that it is mapped
-from here, or else a temporary one. Scheduler and this process then pass on names, not ratings.
+blocks are made of (packed.py): when a worker dies, the others make its blocks again and nothing else is lost.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
-import pickle
 import socket
 import tempfile
-import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -29,13 +25,11 @@ from typing import Any, Callable, Optional, Union
 import numpy as np
 
 from ..data.errors import ChoiceError, ServiceError
-from .packed import Packed, mapped, stamp_of, unpack, unpack_once
+from .packed import Packed, pack, stamp_of, unpack
 
 BLOCK_ENTRIES = 50_000_000  # stored values in a block, at 16 bytes each in a matrix
-LARGE = 1 << 18  # bytes of an array that goes through a file
 AHEAD = 2  # results of `map` that a worker may be ahead of what was taken
 WAIT = 20  # seconds for a scheduler and its first worker
-VERSIONS = ("python", "distributed", "numpy")  # of which workers must have those of here, up to the second number
 EXTRA = "--engine dask needs Dask: pip install 'tastevec[scale]'"
 
 
@@ -91,7 +85,8 @@ class DaskEngine(Engine):
     needs more is started anew.
 
     Raises `ChoiceError` where Dask is not installed, `ServiceError` for an address that does not answer, for a
-    cluster without workers or of other versions, and where one task has killed several workers.
+    cluster without workers or without this package, and where one task has killed several workers. Dask itself warns
+    of workers that have other versions.
     """
 
     grain = 16  # a task costs about 10 ms
@@ -120,19 +115,19 @@ class DaskEngine(Engine):
             try:
                 if address and self._distributed.comm.parse_address(address)[0] == "tcp":
                     _wait_for_greeting(*self._distributed.comm.get_address_host_port(address))
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # other versions have a line of their own
-                    self._client = stack.enter_context(self._distributed.Client(address or cluster, timeout=WAIT))
+                self._client = stack.enter_context(self._distributed.Client(address or cluster, timeout=WAIT))
                 self._client.wait_for_workers(1 if address else len(cluster.workers), timeout=WAIT)
+                self._client.run(_peak)  # something of this package
             except (OSError, ValueError, TypeError, MemoryError) as error:  # memory: another program answered
                 start = "start one with dask scheduler and dask worker ADDRESS, or leave --scheduler out"
                 raise ServiceError(f"no Dask workers at {address}: {start}") from error
-            self._check_versions(str(address))
+            except ImportError as error:
+                raise ServiceError(
+                    f"workers at {address} lack this package ({error}): install tastevec there"
+                ) from None
             self._file = stack.enter_context(open(Path(folder, "arrays"), "wb"))
             self._close = stack.pop_all().close
         self.n_workers = len(self._workers())
-        self._asked: list[str] = []  # the workers
-        self._seen: dict[str, bool] = {}  # whether all of these see a file
 
     def place(self, function: Callable[..., Any], *columns: Sequence[Any], shared: Sequence[Any] = ()) -> list[Any]:
         common, workers = self._common(shared), self._workers()
@@ -168,19 +163,6 @@ class DaskEngine(Engine):
     def __exit__(self, *error: object) -> None:
         self._close()
 
-    def _check_versions(self, address: str) -> None:
-        found = self._client.get_versions()
-        own = found["client"]["packages"]
-        for where, other in {f"the scheduler {address}": found["scheduler"], **found["workers"]}.items():
-            for name in VERSIONS:
-                there, here = other["packages"].get(name), own[name]
-                if there and there.split(".")[:2] != here.split(".")[:2]:  # a scheduler may do without numpy
-                    raise ServiceError(f"{where} runs {name} {there}, this program {here}: install the same on both")
-        try:
-            self._client.run(_peak)
-        except ImportError as error:
-            raise ServiceError(f"workers at {address} lack this package ({error}): install tastevec there") from None
-
     def _workers(self) -> list[str]:
         return list(self._client.scheduler_info(-1)["workers"])
 
@@ -188,36 +170,17 @@ class DaskEngine(Engine):
         self, function: Callable[..., Any], row: Sequence[Any], common: Sequence[Any], worker: Optional[str] = None
     ) -> Any:
         """Return the future of `function(*row, *common)`; what is in `row` may be a future."""
-        futures = [value for value in row if isinstance(value, self._distributed.Future)]
-        plain = [None if isinstance(value, self._distributed.Future) else value for value in row]
+        given = [value if isinstance(value, self._distributed.Future) else self._packed(value) for value in row]
         where = {"workers": [worker], "allow_other_workers": True} if worker else {}
-        given = (self._packed(plain), len(futures), *futures, *common)
-        return self._client.submit(_call, function, *given, pure=False, **where)
+        return self._client.submit(_call, function, *given, *common, pure=False, **where)
 
     def _common(self, shared: Sequence[Any]) -> list[Any]:
-        """Return the future of what all tasks share, so that it is sent once and passed on from worker to worker."""
-        if self._asked != (workers := self._workers()):
-            self._asked, self._seen = workers, {}
-        return [self._client.submit(_same, self._packed(shared), pure=False)] if shared else []
+        """Return futures of what all tasks share, so that it is sent once and passed on from worker to worker."""
+        self._seen: dict[str, bool] = {}  # whether all workers see a file; others may have come since the last time
+        return [self._client.submit(_same, self._packed(value), pure=False) for value in shared]
 
     def _packed(self, value: Any) -> Packed:
-        places = []
-
-        def stays(buffer: pickle.PickleBuffer) -> bool:
-            cells = buffer.raw()
-            if cells.nbytes >= LARGE and (place := mapped(cells.obj)) and self._sees(place[0]):
-                places.append((*place, cells.nbytes))
-            elif cells.nbytes >= LARGE and self._sees(self._file.name):
-                places.append((self._file.name, None, self._file.tell(), cells.nbytes))
-                self._file.write(cells)
-                self._file.write(bytes(-cells.nbytes % 64))  # the next one begins where numpy reads fast
-            else:
-                return True
-            return False
-
-        packed = pickle.dumps(value, protocol=5, buffer_callback=stays)
-        self._file.flush()
-        return Packed(packed, tuple(places))
+        return pack(value, self._file, self._sees)
 
     def _sees(self, path: str) -> bool:
         if path not in self._seen:
@@ -256,11 +219,8 @@ def _wait_for_greeting(host: str, port: int) -> None:
             raise ConnectionError
 
 
-def _call(function: Callable[..., Any], packed: Packed, n_futures: int, *more: Any) -> Any:
-    """Return `function(*row, *shared)`; `more`: the values of the futures in the row, then what is shared, packed."""
-    futures, shared = iter(more[:n_futures]), unpack_once(more[-1]) if len(more) > n_futures else ()
-    row = [next(futures) if value is None else value for value in unpack(packed)]
-    return function(*row, *shared)
+def _call(function: Callable[..., Any], *given: Any) -> Any:
+    return function(*(unpack(value) if isinstance(value, Packed) else value for value in given))
 
 
 def _same(value: Any) -> Any:
