@@ -27,7 +27,6 @@ from recommender.data.artifacts import need_file, need_folder
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError, shown
 from recommender.data.interactions import Interactions
-from recommender.data.raw.sources import official_fold
 from recommender.data.settings import default_folder
 from recommender.evaluate import embeddings, held_out_movies, known_item, plots, protocols, rankings, report
 from recommender.evaluate.run import Options, Spec
@@ -40,7 +39,7 @@ SETS = {
     "B": {"min_user_ratings": 0, "min_movie_ratings": 5},
     "all": {"min_user_ratings": 0, "min_movie_ratings": 0},
 }
-OFFICIAL, HELD_OUT = "official-", held_out_movies.NAME
+HELD_OUT = held_out_movies.NAME
 DEFAULT_MODELS = "popularity,svd,ease"
 
 
@@ -72,7 +71,6 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
 def make_parser() -> cli.Parser:
     listed = [f"{name} = {meaning}" for name, (_, _, meaning) in protocols.PROTOCOLS.items()]
     listed.append(f"{HELD_OUT} = a tenth of the movies loses all ratings, and only these are ranked")
-    listed.append(f"{OFFICIAL}u1 to u5, ua, ub = the folds of MovieLens 100K")
     about, renamed = "Score models on held-out ratings.", {"--models": "--method"}
     parser = cli.Parser("model.evaluate", about, renamed, epilog=f"protocols: {'; '.join(listed)}")
     add, models = parser.add_argument, ", ".join(registry.names())
@@ -156,11 +154,7 @@ def check_flags(arguments: argparse.Namespace, parser: cli.Parser) -> None:
         refuse((is_given, f"--{'method' if flag == 'models' else flag} {problem}"))
     protocol = arguments.protocol
     with_others = HELD_OUT in protocol and (protocol != HELD_OUT or arguments.plots)
-    without_fold = OFFICIAL in protocol and (not arguments.data or arguments.split != "test")
-    refuse(
-        (with_others, f"{HELD_OUT} cannot be combined with other protocols or --plots: run it alone"),
-        (without_fold, f"{protocol} needs --data with ml-100k and --split test"),
-    )
+    refuse((with_others, f"{HELD_OUT} cannot be combined with other protocols or --plots: run it alone"))
 
 
 def refuse(*problems: tuple[object, str]) -> None:
@@ -179,7 +173,7 @@ def rank_models(arguments: argparse.Namespace, options: Options) -> list[report.
     references += [spec.label for spec in specs]
     against = arguments.against
     refuse((against not in references, f"--against {against!r}: give one of {', '.join(references)}"))
-    source = load_source(arguments, names)
+    source = load_source(arguments)
     n_movies = source.train.n_movies
     # The default cutoffs are always accepted.
     refuse((k > max(n_movies, 20), f"--k {k} exceeds the {n_movies:,} movies: give a smaller cutoff"))
@@ -187,13 +181,8 @@ def rank_models(arguments: argparse.Namespace, options: Options) -> list[report.
         registry.make(spec.name, source.catalog, **spec.settings)  # rejects wrong settings before any work
     if HELD_OUT in names:
         return show([held_out_movies.evaluate(source, specs, options, arguments.folds, against)])
-    cases = []
-    for name in protocols.PROTOCOLS if names == ["all"] else names:
-        fold = name[len(OFFICIAL) :]
-        if name.startswith(OFFICIAL):
-            cases.append(protocols.from_known(*official_fold(arguments.data, fold), f"official fold {fold}"))
-        else:
-            cases.append(protocols.build(source, name, arguments.split, arguments.stages))
+    chosen = protocols.PROTOCOLS if names == ["all"] else names
+    cases = [protocols.build(source, name, arguments.split, arguments.stages) for name in chosen]
     return show(rankings.evaluate(cases, specs, source.catalog, options, against))
 
 
@@ -244,12 +233,11 @@ def split_numbers(text: str, flag: str, least: int = 0) -> list[int]:
     return [int(part) for part in parts]
 
 
-def load_source(arguments: argparse.Namespace, names: Sequence[str]) -> protocols.Source:
-    """Return the ratings to evaluate on; official folds use all of them, unfiltered."""
+def load_source(arguments: argparse.Namespace) -> protocols.Source:
+    """Return the ratings to evaluate on."""
     if arguments.data is None:
         return protocols.Source.load(arguments.processed or default_folder("processed"))
-    official = all(name.startswith(OFFICIAL) for name in names)
-    return protocols.Source.from_ratings(*read_set(arguments.data, arguments.set or ("all" if official else "B")))
+    return protocols.Source.from_ratings(*read_set(arguments.data, arguments.set or "B"))
 
 
 def read_set(path: Path, name: str) -> tuple[Interactions, Catalog]:

@@ -13,14 +13,13 @@ from preprocess import setup
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError, DataError, TastevecError
 from recommender.data.interactions import Interactions
-from recommender.data.raw.sources import official_fold
 from recommender.evaluate import plots, protocols, rankings, report, run
 from recommender.evaluate.protocols import Source
 from recommender.evaluate.rankings import rating_errors, score_lists
-from recommender.learn.base import Ranker, last_times
+from recommender.learn.base import Ranker
 
 from .movielens import ZIP, load_set
-from .raw_sets import pack, write_ratings
+from .raw_sets import write_ratings
 from .tiny import planted_tastes, rank
 
 
@@ -284,9 +283,6 @@ OWN = (("--csv", "csv"), ("--json", "json"), ("--csv", "parquet"))
         ("--set A", "--data"),
         ("RAW --against nosuch", "nosuch"),
         ("--data x --processed y", "one of them"),
-        ("RAW --protocol official-u1 --split val", "official-u1"),
-        ("RAW --protocol official-u9", "'u9'"),
-        ("RAW --protocol official-u1", "u1.base"),
         ("RAW --queries q.csv", "--queries needs --embeddings"),
         ("--protocol held-out-movies,per-user", "run it alone"),
         ("--protocol held-out-movies --folds 6", "--folds.*6"),
@@ -308,38 +304,6 @@ def test_wrong_flags_are_refused(flags, message, tmp_path, monkeypatch):
     with pytest.raises(TastevecError, match=message):
         evaluate.main(flags.replace("RAW", raw).split())
     assert {(tmp_path / name).read_text()[:4] for name in own} == {"PAR1"}
-
-
-def write_folds(folder):
-    rng = np.random.default_rng(0)
-    keys = enumerate(rng.permutation(30 * 20)[:400])
-    lines = [f"{key // 20 + 1}\t{key % 20 + 1}\t{rng.integers(1, 6)}\t{881250949 + place}" for place, key in keys]
-    movies = [f"{i}|Movie {i} (1990)|01-Jan-1990||x" + i % 19 * "|0" + "|1" + 18 * "|0" for i in range(1, 21)]
-    movies = ["|".join(line.split("|")[:24]) for line in movies]
-    folder.mkdir()
-    for name, part in (("u.data", lines), ("u1.base", lines[80:]), ("u1.test", lines[:80]), ("u.item", movies)):
-        (folder / name).write_text("\n".join(part) + "\n", encoding="latin-1")
-    return folder
-
-
-def test_official_folds_are_read_as_they_are(tmp_path, capsys):
-    folder = write_folds(tmp_path / "ml-100k")
-    case = protocols.from_known(*official_fold(folder, "u1"), "u1")
-    zipped, _ = official_fold(pack(folder, tmp_path / "ml-100k.zip", "ml-100k/"), "u1")
-    assert (case.known.n_ratings, case.held_out.n_ratings) == (320, 80)
-    assert (case.known.times.max(), case.held_out.times.max()) == (881250949 + 399, 881250949 + 79)
-    assert (case.at == last_times(case.known, case.user_rows)).all()
-    assert np.array_equal(case.known.times, zipped.times)
-    flags = f"--data {folder} --method biases --protocol official-u1 --json {tmp_path / 'o.json'}"
-    evaluate.main(flags.split())
-    assert "== official fold u1, test ==" in capsys.readouterr().out
-    biases = {row["measure"] for row in json.loads((tmp_path / "o.json").read_text())["averages"]}
-    assert biases >= {"rmse", "diversity@10"}  # the movie list is that of the fold
-    with pytest.raises(DataError, match=r"u2\.base"):
-        official_fold(tmp_path / "ml-100k.zip", "u2")
-    (folder / "u1.test").write_text("1\t2\tthree\t4\n")
-    with pytest.raises(DataError, match=r"u1\.test is not a list of ratings"):
-        official_fold(folder, "u1")
 
 
 @pytest.mark.dev

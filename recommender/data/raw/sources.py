@@ -18,17 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
-import numpy as np
-
 from ..catalog import NO_GENRES, parse_title
-from ..errors import ChoiceError, DataError
-from ..interactions import Interactions
+from ..errors import DataError
 from .cells import are_names, is_nothing, joined_genres, whole_number, year_of
 from .csv_table import Rows, add_note, csv_rows
 from .raw_files import RawFiles
 
 IMDB_DIGITS = 7  # or more
-OFFICIAL_FOLDS = ("u1", "u2", "u3", "u4", "u5", "ua", "ub")
 PARTS = "ratings"  # a folder that holds the ratings in parts: see parts.py
 _ENDINGS = (".csv", ".csv.gz", ".parquet")
 _SAMPLE = 1 << 20  # bytes of ratings that show the scale
@@ -148,29 +144,6 @@ def open_sources(paths: Sequence[Path], chosen: Optional[str] = None) -> list[So
     for source in sources:
         source.movies = movies
     return sources
-
-
-def official_fold(path: Path, fold: str) -> tuple[Interactions, Interactions]:
-    """Return the known and the held-out ratings of one fold of MovieLens 100K, from its folder or .zip.
-
-    u1 to u5 are random (80 / 20), ua and ub hold out ten ratings of each user. They ignore time, so values compare with
-    older papers, not with splits that go by time.
-    Raises `ChoiceError` for another fold name and `DataError` for files that are missing or not such lists.
-    """
-    if fold not in OFFICIAL_FOLDS:
-        raise ChoiceError(f"no official fold is called {fold!r}: choose from {', '.join(OFFICIAL_FOLDS)}")
-    files, parts = RawFiles(path, {f"{fold}.base": f"{fold}.test"}), []
-    for name in (files.ratings_name, files.movies_name):
-        with files.open(name) as file:
-            lines = [line.split(b"\t") for line in file.read().splitlines()] or [[b"an empty file"]]
-        try:  # user, movie, rating, seconds since 1970
-            parts.append(np.array(lines).astype(np.int64).reshape(-1, 4))
-        except ValueError as error:
-            raise files.error(name, f"is not a list of ratings ({error}): unpack ml-100k again") from None
-    users, movies = (np.unique(np.concatenate(parts)[:, column]) for column in (0, 1))
-    columns = (part.T for part in parts)
-    known, held_out = (Interactions.from_columns(u, m, r, t, movies, users) for u, m, r, t in columns)
-    return known, held_out
 
 
 def _format_by_scale(files: RawFiles) -> str:
