@@ -165,9 +165,9 @@ def test_an_end_may_be_a_refusal(server, end, refused):
 
 def test_a_slow_stream_ends_with_the_time_limit_and_what_came(server):
     server.faults = [
-        Reply(200, event("A thief.") + ": waiting\n" * 90 + says("", stream=True).body, wait_in_body=0.005)
+        Reply(200, event("A thief.") + ": waiting\n" * 90 + says("", stream=True).body, wait_in_body=0.001)
     ]
-    answer = opened(server, timeout=1.5).ask(ASK, show=lambda piece: None)
+    answer = opened(server, timeout=0.4).ask(ASK, show=lambda piece: None)
     assert (answer.text, answer.end) == ("A thief.", "cut")
 
 

@@ -1,20 +1,20 @@
 """`model.chat` as people meet it: a whole transcript, what is remembered and forgotten, JSON, a model, bad input."""
 
-import contextlib
 import json
 import os
 import re
-import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from model import chat
 from recommender.people.store import Remembered, Store
 from tests.fake_server import Reply, says
-from tests.test_session_program import ROOT, refused, run
+from tests.test_session_program import Terminal, refused, run
 from tests.test_session_program import with_texts as with_texts
+from tests.tiny import exit_code, start
 
 TYPED = """\
 I loved Alpha (1980)
@@ -159,29 +159,6 @@ Goodbye.
 
 def talk(text, *flags):
     return run(text, *flags, main=chat.main, rule=[])
-
-
-def terminal(command, typed):
-    """Return what a program writes to a terminal of 80 columns on which `typed` is typed."""
-    import fcntl
-    import pty
-    import struct
-    import termios
-
-    main, side = pty.openpty()
-    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    env = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
-    env.pop("NO_COLOR", None)
-    process = subprocess.Popen(command, stdin=side, stdout=side, stderr=subprocess.DEVNULL, cwd=ROOT, env=env)
-    os.close(side)
-    os.write(main, typed.encode())
-    written = b""
-    with contextlib.suppress(OSError):  # its end, on Linux
-        while block := os.read(main, 1 << 16):
-            written += block
-    process.wait()
-    os.close(main)
-    return written.decode()
 
 
 def talk_to(readline, *flags):
@@ -432,13 +409,16 @@ def test_on_a_terminal_the_model_is_seen_at_work_and_nothing_of_that_stays(with_
         "place_2": 3,
         "place_2_reason": "Loud " * 30,
     }
-    server.chat = lambda messages: replace(says(json.dumps(picks), stream=True), wait_in_body=1e-4)
+    server.chat = lambda messages: replace(says(json.dumps(picks), stream=True), wait_in_body=1e-5)
     flags = ["--processed", with_texts, "--base-url", server.url, "--model", "fake"]
     typed = "I loved Alpha (1980)\n/quit\n"
 
     def on_a_terminal(*more):
-        command = [sys.executable, "-m", "model.chat", *map(str, [*flags, *more])]
-        return terminal(command, typed)
+        terminal = Terminal(*flags[1:], *more, main=chat.main, COLUMNS="80")
+        os.write(terminal.handle, typed.encode())
+        said = terminal.rest()
+        assert terminal.exit_code() == 0
+        return said
 
     shown = on_a_terminal()
     assert server.requests[-1].body["stream"] is True
@@ -507,17 +487,21 @@ def test_ctrl_c_says_goodbye(with_texts):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a shell that can close a stream")
-def test_streams_that_are_closed_or_full(with_texts):
-    program = f'"{sys.executable}" -m model.chat --processed "{with_texts}"'
+def test_streams_that_are_closed_or_full(with_texts, tmp_path):
+    typed, out, errors = (tmp_path / name for name in ("typed", "out", "errors"))
+    typed.write_bytes(b"I loved Alpha (1980)\n\xff\xfe\x00war\x1b[31m\n")
 
-    def shell(command, typed=b"I loved Alpha (1980)\n\xff\xfe\x00war\x1b[31m\n"):
-        done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, input=typed)
-        return done.returncode, unusual(done.stderr.decode()), done.stdout
+    def said(stdout, first=None):
+        errors.write_text("")
+        code = exit_code(start(chat.main, "--processed", with_texts, on={0: typed, 1: stdout, 2: errors}, first=first))
+        return code, unusual(errors.read_text())
 
-    code, errors, out = shell(program)
-    assert (code, errors) == (0, "")
-    assert b"\x1b" not in out
-    assert shell(f"yes war | {program} | head -3")[:2] == (0, "")
-    code, line, _ = shell(f"{program} >/dev/full")
+    assert said(out) == (0, "")
+    assert b"\x1b" not in out.read_bytes()
+    code, line = said(Path("/dev/full"))
     assert code == 2
     assert re.fullmatch("tastevec: .*the disk is full.*\n", line)
+    read, write = os.pipe()
+    os.close(read)
+    assert said(out, lambda: os.dup2(write, 1)) == (141, "")
+    os.close(write)

@@ -189,8 +189,8 @@ def test_another_width_than_before_is_refused(server, tmp_path):
 
 @pytest.mark.parametrize("fault", [Reply(401), Reply(200, {"data": []})])
 def test_requests_under_way_when_one_fails_are_kept(server, tmp_path, fault):
-    server.latency = 0.25  # of each answer: time to notice the failure before the next one
-    server.faults = [fault, lambda answer: time.sleep(0.3)]
+    server.latency = 0.12  # of each answer: time to notice the failure before the next one
+    server.faults = [fault, lambda answer: time.sleep(0.15)]
     failure(backend(server, tmp_path))
     assert len(server.answered) <= 16
     left = backend(server, tmp_path).estimate(TEXTS)["different ones to send"]
@@ -227,7 +227,7 @@ def test_one_text_that_is_too_long_is_named_and_the_others_are_kept(server, tmp_
 
 @pytest.mark.parametrize("concurrency", [1, 3])
 def test_no_more_requests_than_allowed_are_under_way(server, concurrency):
-    server.latency = 0.05
+    server.latency = 0.02
     assert embeds_rightly(backend(server, batch_size=3, concurrency=concurrency))
     assert server.most_at_once == concurrency
 
@@ -235,10 +235,10 @@ def test_no_more_requests_than_allowed_are_under_way(server, concurrency):
 def test_no_more_is_asked_than_is_taken_and_nothing_once_closed(server):
     batches = embed(Client(server.url), {"model": "m"}, [str(i) for i in range(40)], 1, 2)
     next(batches)
-    time.sleep(0.2)
+    time.sleep(0.1)
     assert len(server.requests) <= 7, "what nobody takes would pile up in memory"
     batches.close()
-    time.sleep(0.2)
+    time.sleep(0.1)
     assert len(server.requests) <= 9
 
 

@@ -1,10 +1,10 @@
 """TMDB and a chat endpoint, played by a server on loopback that misbehaves as real ones do; answers of models."""
 
+import functools
 import json
+import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -17,6 +17,7 @@ from preprocess.enrich_metadata import BASE_URL, TASK, UNKNOWN, description_in
 from recommender.data.errors import ArtifactError, DataError, ServiceError, SettingsError
 from recommender.data.files import exclusive
 from tests.fake_server import Reply
+from tests.tiny import exit_code, start
 
 ROOT = Path(__file__).resolve().parents[1]
 OLD_KEY, TOKEN = "0123456789abcdef0123456789abcdef", "eyJhbGciOiJIUzI1NiJ9.secret"
@@ -100,19 +101,17 @@ def test_a_token_goes_into_the_header_and_a_refused_key_ends_the_run(flags, serv
 
 
 @pytest.mark.parametrize(("how", "latency"), [("SIGKILL", 0.15), ("SIGINT", 0.15), ("SIGINT", 30.0)])
-def test_a_run_that_is_stopped_goes_on_where_it_was_and_does_not_wait(flags, server, how, latency):
+def test_a_run_that_is_stopped_goes_on_where_it_was_and_does_not_wait(flags, server, how, latency, tmp_path):
     server.latency = latency  # with the longest, Ctrl-C comes while all threads wait
-    command = [sys.executable, "-m", "preprocess.fetch_tmdb_metadata", *flags, "--threads", "1"]
     # A shell has what it starts in the background ignore Ctrl-C, pytest and its children among it.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    signal.signal(signal.SIGINT, before)
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    errors = tmp_path / "errors"
+    first = start(fetch_tmdb_metadata.main, *flags, "--threads", "1", on={2: errors}, first=heed)
     deadline, goal = time.monotonic() + 20, 4 if latency < 1 else 1
     while len(server.requests) < goal and time.monotonic() < deadline:
         time.sleep(0.01)
-    first.send_signal(getattr(signal, how))
-    _, errors = first.communicate(timeout=10)
-    assert (first.returncode, b"Traceback" in errors) == (130 if how == "SIGINT" else -9, False)
+    os.kill(first, getattr(signal, how))
+    assert (exit_code(first), "Traceback" in errors.read_text()) == (130 if how == "SIGINT" else -9, False)
     kept, n_requests, server.latency = len(entries(flags)), len(server.requests), 0.0
     assert (1 <= kept < 6) if latency < 1 else kept == 0
     fetch(flags)

@@ -14,6 +14,7 @@ import sys
 from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from recommender.learn.svd import SvdModel
 from recommender.session.profiles import load_profile, save_profile
 from recommender.session.state import ANSWERS, Event
 from recommender.text.generator import TasteEmbeddingConfig, TasteEmbeddingGenerator
-from tests.tiny import make_processed
+from tests.tiny import as_program, make_processed
 
 ROOT = Path(__file__).resolve().parent.parent
 PROMPT = "   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > "
@@ -253,13 +254,12 @@ def test_a_profile_is_kept_only_when_asked_and_resumes_where_it_stood(processed,
 
 def test_a_killed_session_keeps_every_answer_and_nobody_else_may_use_its_profile(processed, tmp_path):
     flags = ["--processed", processed, "--profiles", tmp_path]
-    command = [sys.executable, "-m", "model.runsvd", *RULE, *map(str, flags), "--save", "ann"]
-    with subprocess.Popen(command, cwd=ROOT, encoding="utf-8", stdin=-1, stdout=-1) as first:
-        first.stdin.write("alpha\n\ny\nn\n")
-        first.stdin.flush()
-        next(line for line in first.stdout if line.startswith("3. "))
-        assert "another process is using profile 'ann'" in refused(run("", *flags, "--resume", "ann"))
-        first.send_signal(signal.SIGKILL)
+    first = Terminal(*flags[1:2], *RULE, *flags[2:], "--save", "ann")
+    first.wait_for("Favorite 1", "alpha\n\ny\nn\n")
+    first.wait_for("3. ")
+    assert "another process is using profile 'ann'" in refused(run("", *flags, "--resume", "ann"))
+    os.kill(first.pid, signal.SIGKILL)
+    assert first.exit_code() == -signal.SIGKILL
     assert len(stored(tmp_path / "ann.json")["answers"]) == 2
     assert run("", *flags, "--resume", "ann").returncode == 0
 
@@ -516,14 +516,16 @@ def test_streams_that_are_closed_full_or_no_text(processed):
 
 
 class Terminal:
-    def __init__(self, processed: Path, *flags: str, **environment: str) -> None:
+    """A program on a pseudo-terminal."""
+
+    def __init__(self, processed: Path, *flags: object, main: Any = runsvd.main, **environment: str) -> None:
         self.unread, (self.pid, self.handle) = "", pytest.importorskip("pty").fork()
         if self.pid == 0:
             os.chdir(ROOT)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a test run in the background inherits it ignored
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
             signal.alarm(30)  # it ends in any case
             os.environ.update({"TERM": "xterm", "INPUTRC": "/dev/null", **environment})
-            os.execv(sys.executable, [sys.executable, "-m", "model.runsvd", "--processed", str(processed), *flags])
+            as_program(main, "--processed", processed, *flags)
 
     def wait_for(self, text: str, then: str = "") -> None:
         while text not in self.unread:
@@ -535,6 +537,12 @@ class Terminal:
             self.unread += piece.decode("utf-8", "replace")
         self.unread = self.unread.split(text, 1)[1]
         os.write(self.handle, then.encode())
+
+    def rest(self) -> str:
+        """Return what the program writes until its end."""
+        with contextlib.suppress(AssertionError):
+            self.wait_for("no such text")
+        return self.unread
 
     def exit_code(self) -> int:
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])

@@ -5,7 +5,6 @@ import gzip
 import re
 import resource
 import shutil
-import subprocess
 import sys
 import tarfile
 import zipfile
@@ -26,6 +25,7 @@ from recommender.data.raw.sources import ITEM_GENRES, open_source, open_sources
 from recommender.data.splits import load_ratings, load_split
 
 from .raw_sets import BASE, HEADER, LINES, MOVIES, TINY_FLAGS, pack, random_lines, random_movies, run_setup, write_csv
+from .tiny import exit_code, start
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = [(1, 10, 4.0, BASE), (1, 20, 3.0, BASE + 200), (2, 10, 5.0, BASE + 300), (2, 30, 1.0, BASE + 400)]
@@ -542,8 +542,7 @@ def test_a_full_disk_leaves_the_old_data_whole(tmp_path):
     out = run_setup(write_csv(tmp_path / "raw", random_lines(1), random_movies()), tmp_path / "out")
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     flags = ["--data", str(tmp_path / "raw"), "--output", str(out), *TINY_FLAGS, "--half-life-days", "10"]
-    command = [sys.executable, "-m", "preprocess.setup", *flags]
-    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))  # noqa: E731
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, preexec_fn=limit)
-    assert (run.returncode, run.stderr.count("\n")) == (2, 1), run.stderr
+    errors, limit = tmp_path / "errors", lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+    assert exit_code(start(all_steps.main, *flags, on={2: errors}, first=limit)) == 2
+    assert errors.read_text().count("\n") == 1
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before

@@ -48,14 +48,14 @@ PASSING = [
     *map(Reply, (408, 429, 500, 502, 503, 504, 529)),
     Reply(200, {"ok": 0}, cut=3),
     Reply(200, {"ok": 0}, {"Content-Length": "50"}, cut=3),
-    Reply(200, {"ok": 0}, wait=0.5),
+    Reply(200, {"ok": 0}, wait=0.3),
     Reply(200, b" " * 100 + b"1", wait_in_body=0.02),  # each byte within the timeout, the whole not
 ]
 
 
 @pytest.mark.parametrize("fault", PASSING)
 def test_what_may_pass_is_repeated_until_the_last_attempt(server, fault):
-    some = client(server, timeout=0.3 if fault.wait or fault.wait_in_body else 5, attempts=2)
+    some = client(server, timeout=0.15 if fault.wait or fault.wait_in_body else 5, attempts=2)
     server.faults = [fault, GOOD]
     assert some.get_json("x") == {"ok": 1}
     server.faults = [fault] * 9

@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
 
-from recommender import Recommender
+from recommender import Recommender, cli
 from recommender.data import artifacts
 from recommender.data.interactions import Interactions
 from recommender.data.splits import KIND, REMEDY
@@ -100,6 +102,19 @@ def with_own_models(recommender: Recommender) -> Recommender:
     return again
 
 
+def as_program(main: Callable[[list[str]], object], *flags: object) -> NoReturn:
+    """Run a program on the descriptors 0, 1 and 2 of a forked process, as a fresh interpreter would, and end."""
+    sys.stdin, sys.stdout, sys.stderr = (os.fdopen(number, mode) for number, mode in enumerate("rww"))
+    code = 1
+    try:
+        cli.run(lambda _: main([*map(str, flags)]))
+    except SystemExit as end:
+        code = int(end.code or 0)
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
 def in_child(work: Callable[..., object], *arguments: object) -> int:
     """Start `work` in a forked process; return its id."""
     if child := os.fork():
@@ -109,3 +124,21 @@ def in_child(work: Callable[..., object], *arguments: object) -> int:
         os._exit(0)
     finally:
         os._exit(1)
+
+
+def start(main: Callable[[list[str]], object], *flags: object, on: dict[int, Path], first: Any = None) -> int:
+    """Start a program in a forked process with descriptors `on` files, after `first()`; return its id."""
+
+    def begin() -> None:
+        for descriptor, path in on.items():
+            os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), descriptor)
+        if first:
+            first()
+        as_program(main, *flags)
+
+    return in_child(begin)
+
+
+def exit_code(process: int) -> int:
+    """Wait for a process that `in_child` or `start` began; minus the signal that ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
