@@ -68,7 +68,6 @@ def test_a_table_of_ones_own_gives_ids_that_meet_those_who_rate(tmp_path: Path) 
         "Dialog ID;Speaker ID;Text\n1;12.0;slow ones, please\n\n2;nan;café\n",
         "dialogue_id\tuser_id\tutterance\r\n1\t12\tslow ones, please\r\n2\t\tcafé\r\n",
         '"","dialog_id","speaker_id","text"\n"1","1","12","slow ones, please"\n"2","2",NA,"café"\n',
-        "sep=;\ndialog_id;speaker;text\n1;12;slow ones, please\n2;RECOMMENDER;so?\n2;seeker;café\n",
     ],
 )
 def test_tables_as_spreadsheets_write_them(tmp_path: Path, content: str) -> None:

@@ -19,8 +19,6 @@ READ = {
     "3, 'Good, Bad (1966)', Western\n",
     "empty cells at the end": "movieId,title,genres,\n1,Alpha (1991),Drama,,\n2,'Beta, The (1992)',Action|Sci-Fi,\n"
     ",,\n3,'Good, Bad (1966)',Western\n",
-    "a hint for spreadsheets": "sep=;\nmovieId;title;genre\n1;Alpha (1991);Drama\n2;Beta, The (1992);Action|Sci-Fi\n"
-    "3;Good, Bad (1966);Western\n",
     "years apart": "movieId,title,release_date,genres\n1,Alpha,1991-03-02,Drama\n2,'Beta, The',12.3.1992,"
     "Action|Sci-Fi\n3,'Good, Bad (1966)',1999.0,Western\n",
     "ids as floats": "movieId,title,genres\n1.0,Alpha (1991),Drama\n2.0,'Beta, The (1992)',Action|Sci-Fi\n"

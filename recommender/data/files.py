@@ -22,12 +22,8 @@ from .errors import ArtifactError
 
 if sys.platform == "win32":
     import msvcrt
-
-    _BUSY: tuple[type[OSError], ...] = (OSError,)
 else:
     import fcntl
-
-    _BUSY = (BlockingIOError, FileNotFoundError)
 LARGE = 16 << 20  # bytes; larger files are not read whole without need
 _AGAIN = "rebuild the artifact"
 _DAMAGE = (
@@ -63,31 +59,21 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
     another process holds it.
     """
     path = path / ".tastevec.lock" if path.is_dir() else path
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
+    with open(path, "ab") as file:
         try:
-            _lock(handle, path)
-        except _BUSY:
+            if sys.platform == "win32":
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    raise BlockingIOError  # its holder deleted the file between open and lock
+        except OSError:
             raise ArtifactError(f"another process is using {what}: wait until it ends, then try again") from None
         try:
             yield
         finally:
-            if sys.platform != "win32":
+            if sys.platform != "win32":  # where an open file cannot be deleted
                 path.unlink(missing_ok=True)  # still locked: no other process can acquire it in between
-    finally:
-        os.close(handle)
-        if sys.platform == "win32":  # cannot delete a file that is open in any process
-            with contextlib.suppress(OSError):
-                path.unlink()
-
-
-def _lock(handle: int, path: Path) -> None:
-    if sys.platform == "win32":
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        return
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    if not os.path.samestat(os.fstat(handle), path.stat()):
-        raise BlockingIOError  # its holder deleted the file between open and lock
 
 
 def load_arrays(

@@ -40,8 +40,8 @@ class NoSettings:
 def read_settings(cls: type[T], path: Path) -> T:
     """Read the YAML mapping at `path` into the settings dataclass `cls`.
 
-    An empty file gives the defaults. Raises `SettingsError`, naming file and line, for invalid YAML, an alias, an
-    unknown or repeated key, and a value of the wrong type or out of range.
+    An empty file gives the defaults. Raises `SettingsError`, naming file and line, for invalid YAML, an unknown or
+    repeated key, and a value of the wrong type or out of range.
     """
     import yaml
 
@@ -52,9 +52,6 @@ def read_settings(cls: type[T], path: Path) -> T:
             text = file.read(LARGEST + 1)
         if len(text) > LARGEST:
             raise SettingsError(f"{path} has more than {LARGEST:,} characters: give a file of settings")
-        for token in yaml.scan(text):
-            if isinstance(token, yaml.AliasToken):  # a few can stand for millions of values
-                raise yaml.MarkedYAMLError(problem=f"alias *{token.value}", problem_mark=token.start_mark)
         loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         if root and not isinstance(root, yaml.MappingNode):
@@ -63,7 +60,9 @@ def read_settings(cls: type[T], path: Path) -> T:
             key, line = str(node.value), node.start_mark.line + 1
             if key in values:
                 raise SettingsError(f"{path} line {line}: {key} is given twice: remove one of the lines")
-            value = loader.construct_object(content, deep=True)
+            if not isinstance(content, yaml.ScalarNode):  # a few aliases can stand for millions of values
+                raise SettingsError(f"{path} line {line}: {key} is no single value: write `key: value` lines")
+            value = loader.construct_object(content)
             values[key] = check_value(cls, key, value, f"{path} line {line}: {key}")
     except FileNotFoundError:
         raise SettingsError(f"no settings file at {path}: give an existing file with --config") from None

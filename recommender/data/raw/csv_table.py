@@ -79,13 +79,11 @@ def csv_rows(
     if "\n" in text:
         text = text.replace("\r\n", "\n").replace("\r", " ")  # a CR alone is part of a text
     lines = io.StringIO(text, newline="")
-    first, top = lines.readline().strip(), 1
-    if re.fullmatch('"?sep=."?', first):  # spreadsheets write it
-        first, top = lines.readline().strip(), 2
+    first = lines.readline().strip()
     separator, header, found = find_columns(first, (*columns, *optional))
     need_columns(files, name, columns, found, first)
     positions = [places[0] if places else -1 for places in found]
-    for line, cells in fitted_rows(files, name, lines, top, separator, width_of(header), quoting):
+    for line, cells in fitted_rows(files, name, lines, 1, separator, width_of(header), quoting):
         yield line, tuple([cells[position].strip() if position >= 0 else "" for position in positions])
 
 
