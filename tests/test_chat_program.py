@@ -5,7 +5,6 @@ import os
 import re
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,7 @@ from recommender.people.store import Remembered, Store
 from tests.fake_server import Reply, says
 from tests.test_session_program import Terminal, refused, run
 from tests.test_session_program import with_texts as with_texts
-from tests.tiny import exit_code, start
+from tests.tiny import run_on
 
 TYPED = """\
 I loved Alpha (1980)
@@ -488,20 +487,14 @@ def test_ctrl_c_says_goodbye(with_texts):
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a shell that can close a stream")
 def test_streams_that_are_closed_or_full(with_texts, tmp_path):
-    typed, out, errors = (tmp_path / name for name in ("typed", "out", "errors"))
-    typed.write_bytes(b"I loved Alpha (1980)\n\xff\xfe\x00war\x1b[31m\n")
+    def said(out):
+        typed = b"I loved Alpha (1980)\n\xff\xfe\x00war\x1b[31m\n"
+        code, errors = run_on(typed, out, tmp_path, chat.main, "--processed", with_texts)
+        return code, unusual(errors)
 
-    def said(stdout, first=None):
-        errors.write_text("")
-        code = exit_code(start(chat.main, "--processed", with_texts, on={0: typed, 1: stdout, 2: errors}, first=first))
-        return code, unusual(errors.read_text())
-
-    assert said(out) == (0, "")
-    assert b"\x1b" not in out.read_bytes()
-    code, line = said(Path("/dev/full"))
+    assert said("out") == (0, "")
+    assert b"\x1b" not in (tmp_path / "out").read_bytes()
+    assert said(None) == (141, "")
+    code, line = said("/dev/full")
     assert code == 2
     assert re.fullmatch("tastevec: .*the disk is full.*\n", line)
-    read, write = os.pipe()
-    os.close(read)
-    assert said(out, lambda: os.dup2(write, 1)) == (141, "")
-    os.close(write)

@@ -6,11 +6,14 @@ import csv
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from model import demo, recommend, runsvd
-from recommender import ChoiceError, DataError, Movie, MovieFilter, TastevecError
+from recommender import ChoiceError, DataError, Movie, MovieFilter, TastevecError, models
 from recommender.data.files import dump_json
+from recommender.data.splits import load_all
+from recommender.learn.ease import Ease
 from tests.tiny import make_processed
 
 PROFILES = {"anna": [4973, 5618], "ben": [1036, 3527]}
@@ -184,7 +187,9 @@ def test_a_session_for_a_group_of_profiles(ask, capsys, tmp_path, monkeypatch):
         runsvd.main([*flags[:4]])
 
 
-def test_the_demo_runs_and_every_step_says_something(capsys):
+def test_the_demo_runs_and_every_step_says_something(capsys, monkeypatch):
+    monkeypatch.setattr(Ease, "_weights", lambda self, train: np.eye(train.n_movies, dtype=np.float32))  # at once
+    monkeypatch.setattr(models, "load_all", lambda folder: load_all(folder).select(np.arange(50)))
     demo.main([])
     said = capsys.readouterr().out
     assert all(f"\n{step}. " in f"\n{said}" for step in range(1, 9))

@@ -28,7 +28,7 @@ from recommender.learn.svd import SvdModel
 from recommender.session.profiles import load_profile, save_profile
 from recommender.session.state import ANSWERS, Event
 from recommender.text.generator import TasteEmbeddingConfig, TasteEmbeddingGenerator
-from tests.tiny import as_program, make_processed
+from tests.tiny import as_program, make_processed, run_on
 
 ROOT = Path(__file__).resolve().parent.parent
 PROMPT = "   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > "
@@ -496,19 +496,16 @@ def test_damaged_data(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a shell that can close a stream")
-def test_streams_that_are_closed_full_or_no_text(processed):
+def test_streams_that_are_closed_full_or_no_text(processed, tmp_path):
     program = f'"{sys.executable}" -m model.runsvd {" ".join(RULE)} --processed "{processed}"'
-
-    def shell(command: str, typed: bytes = b"alpha\n\ny\n") -> tuple[int, str]:
-        done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, input=typed)
-        return done.returncode, done.stderr.decode()
-
-    assert shell(f"{program} <&-") == (0, "")
     closed = "tastevec: standard output is closed: redirect it to a terminal or a file\n"
-    assert shell(f"{program} >&-") == (2, closed)
-    assert shell(f"yes s | {program} | head -1") == (0, "")
-    assert shell(program, b"\xff\xfe\x00\nalpha\n\n\x07\nq\n") == (0, "")
-    code, line = shell(f"{program} >/dev/full")
+    for closing, expected in (("<&-", (0, "")), (">&-", (2, closed))):
+        done = subprocess.run(f"{program} {closing}", shell=True, cwd=ROOT, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == expected
+    flags = (tmp_path, runsvd.main, *RULE, "--processed", processed)
+    assert run_on(b"\xff\xfe\x00\nalpha\n\n\x07\nq\n", "out", *flags) == (0, "")
+    assert run_on(b"s\n" * 99, None, *flags) == (141, "")
+    code, line = run_on(b"alpha\n\ny\n", "/dev/full", *flags)
     assert code == 2
     assert re.fullmatch("tastevec: .*the disk is full.*\n", line)
     done = run("", main=lambda _: np.ones(99_999).tofile("/dev/full"), rule=[])

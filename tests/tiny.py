@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Optional
 
 import numpy as np
 import pandas as pd
@@ -142,3 +142,17 @@ def start(main: Callable[[list[str]], object], *flags: object, on: dict[int, Pat
 def exit_code(process: int) -> int:
     """Wait for a process that `in_child` or `start` began; minus the signal that ended it."""
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def run_on(
+    typed: bytes, out: Optional[str], folder: Path, main: Callable[..., object], *flags: object
+) -> tuple[int, str]:
+    """Run a program that is typed to and prints to a file `out`, or to a pipe that nobody reads; code and errors."""
+    (folder / "typed").write_bytes(typed)
+    (folder / "errors").write_text("")
+    reader, writer = os.pipe()
+    os.close(reader)
+    on = {0: folder / "typed", 2: folder / "errors", **({1: folder / out} if out else {})}
+    process = start(main, *flags, on=on, first=None if out else lambda: os.dup2(writer, 1))
+    os.close(writer)
+    return exit_code(process), (folder / "errors").read_text()
