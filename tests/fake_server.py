@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import http.server
 import json
 import re
@@ -98,8 +97,6 @@ class Server(http.server.ThreadingHTTPServer):
             texts = request.body["input"]
             rows = [{"index": i, "embedding": vector(text, self.width)} for i, text in enumerate(texts)]
             answer = {"object": "list", "data": rows, "model": request.body["model"]}
-            if request.body.get("encoding_format") == "base64":
-                in_base64(answer)
             return self.check(texts) or Reply(200, answer)
         if path == "chat/completions":
             for word, refusal in self.refuses.items():
@@ -174,11 +171,6 @@ def says(content: Any, end: str = "stop", stream: bool = False, more: str = "dat
     deltas += [{"delta": {}, "finish_reason": end}] if end else []
     events = "".join(f"data: {json.dumps({'choices': [delta]})}\n\n" for delta in deltas)
     return Reply(200, events + more, {"Content-Type": "text/event-stream"})
-
-
-def in_base64(answer: dict[str, Any]) -> None:
-    for row in answer["data"]:
-        row["embedding"] = base64.b64encode(np.array(row["embedding"], "<f4").tobytes()).decode()
 
 
 def make_certificate(folder: Path) -> tuple[str, str]:

@@ -72,10 +72,7 @@ def test_who_is_left_out_is_counted_by_reason() -> None:
     data = Interactions.from_columns(users, ids, [4] * 11, range(11))
     movies = np.array([[1, 0], [0, 1], [0, 0], [1, 1], [-1, -2]], dtype=np.float32)
     found = run(data, movies)
-    assert (found.user_ids.tolist(), list(found.left_out.values())) == ([3, 4], [1, 1, 0])
-    movies[4] = [-1, -1]  # now the movies of person 4 add up to nothing
-    found = run(data, movies)
-    assert (found.user_ids.tolist(), list(found.left_out.values())) == ([3], [1, 1, 1])
+    assert (found.user_ids.tolist(), list(found.left_out.values())) == ([3, 4], [1, 1])
 
 
 def test_ratings_years_before_the_last_one_still_count_and_rounding_does_not() -> None:
@@ -86,14 +83,9 @@ def test_ratings_years_before_the_last_one_still_count_and_rounding_does_not() -
     found = run(data, np.eye(4, dtype=np.float32), method="weighted", half_life_days=1)
     np.testing.assert_allclose(found.vectors[0] / found.vectors[0, 2], [1.375 / 0.375, 0.875 / 0.375, 1, 0], rtol=1e-5)
     assert found.fallbacks == 0
-    # 4.1 in 32 bits is its own mean, summed in 64; three directions 120 degrees apart add up to 1e-8
+    # 4.1 in 32 bits is its own mean, summed in 64
     data = Interactions.from_columns([1] * 7, range(7), [4.1] * 7, range(7))
     assert run(data, np.eye(7, dtype=np.float32), method="weighted").fallbacks == 1
-    angles = np.arange(3) * 2 * np.pi / 3 + 0.1
-    movies = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    assert np.linalg.norm(movies.sum(axis=0)) > 0
-    found = run(Interactions.from_columns([1] * 3, range(3), [5] * 3, range(3)), movies)
-    assert list(found.left_out.values()) == [0, 0, 1]
 
 
 def test_all_methods_keep_the_same_people_and_every_setting_matters() -> None:

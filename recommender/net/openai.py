@@ -8,7 +8,6 @@ POST /chat/completions  {"model": m, "messages": [{"role": ..., "content": ...},
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import copy
 import re
@@ -150,8 +149,7 @@ def embed(
 def read_embeddings(answer: Any, n_texts: int, client: Client) -> tuple[list[Optional[np.ndarray]], str]:
     """Return the vectors (d,) float64 in the order of the texts, None for what is no vector, and the model's name.
 
-    An embedding may come as numbers, or as base64 of little-endian float32, whatever was asked. Where one text was
-    sent, its embedding needs no index. Raises `WebError` for a wrong answer.
+    Where one text was sent, its embedding needs no index. Raises `WebError` for a wrong answer.
     """
     fault = "no list of embeddings"
     with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):
@@ -173,8 +171,6 @@ def _numbers(embedding: object) -> Optional[np.ndarray]:
     """Return an embedding as (d,) float64; None where it is not one, or vanishes or overflows in float32."""
     with contextlib.suppress(TypeError, ValueError):
         row = np.array(embedding)
-        if isinstance(embedding, str):
-            row = np.frombuffer(base64.b64decode(embedding, validate=True), "<f4")
         limits = np.finfo(np.float32)
         if row.ndim == 1 and row.size and row.dtype.kind in "iuf" and limits.tiny <= np.abs(row).max() <= limits.max:
             return row.astype(np.float64)

@@ -35,7 +35,6 @@ AVERAGE, TEMPORAL, WEIGHTED, RANDOM = "average", "temporal", "weighted", "random
 METHODS = (AVERAGE, TEMPORAL, WEIGHTED, RANDOM)
 ALPHA = 0.7
 _DAY = 86_400.0
-_CANCELLED = 1e-6  # relative to its weights, a shorter sum is rounding error
 
 
 def read_people(path: Path) -> RatingsTable:
@@ -103,15 +102,12 @@ def user_vectors(
     part = data.take(counted)
     W = SparseMatrix(part.indptr, part.movie_rows, weights[counted], data.n_movies)
     sums = W.times(movie_vectors)  # (n_users, d): sum_i w_i v_i
-    cancelled = kept & (np.linalg.norm(sums, axis=1) <= _CANCELLED * _per_user(data, weights))
     if settings.method == RANDOM:
         sums = rng.standard_normal(sums.shape)
     left_out = {
         f"fewer than {settings.min_movies} movies rated {settings.rating_threshold:g} or more": int(few_likes.sum()),
         f"fewer than {settings.min_movies} of them have a vector": int(few_vectors.sum()),
-        "their movies' vectors cancel out": int(cancelled.sum()),
     }
-    kept &= ~cancelled
     return UserVectors(data.user_ids[kept], unit_rows(sums[kept]), left_out, int((silent & kept).sum()))
 
 

@@ -4,8 +4,8 @@ One SQLite file with a write-ahead log. A batch is one transaction, so a process
 has not, and several processes may share the file. A row that does not match its checksum is requested again.
 
 The address of the server is not part of the key, so that a proxy, another port or a mirror costs nothing. But two
-servers, or one at two times, may give two models the same name. So the cache stores one text for each host that vectors
-came from: a host must return nearly the same vector for it before more of its vectors are stored.
+servers, or one at two times, may give two models the same name. So the first text stored is remembered as the probe:
+a service must return nearly the same vector for it before more of its vectors are stored.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FILE_NAME = "vectors.sqlite3"
 _VECTORS = """CREATE TABLE IF NOT EXISTS vectors (
     model TEXT, dimensions INTEGER, text_hash TEXT, vector BLOB, checksum INTEGER,
     PRIMARY KEY (model, dimensions, text_hash))"""
-_HOSTS = """CREATE TABLE IF NOT EXISTS hosts (
+_PROBES = """CREATE TABLE IF NOT EXISTS hosts (
     model TEXT, dimensions INTEGER, host TEXT, width INTEGER, probe TEXT, PRIMARY KEY (model, dimensions, host))"""
 
 
@@ -48,7 +48,7 @@ class VectorCache:
             self._file = sqlite3.connect(self.path if keeps else "", timeout=60, isolation_level=None)
             with contextlib.suppress(sqlite3.OperationalError):  # another process is doing it
                 self._file.execute("PRAGMA journal_mode = WAL")
-            for statement in ("PRAGMA synchronous = NORMAL", _VECTORS, _HOSTS):
+            for statement in ("PRAGMA synchronous = NORMAL", _VECTORS, _PROBES):
                 self._file.execute(statement)
 
     def __enter__(self) -> VectorCache:
@@ -57,10 +57,10 @@ class VectorCache:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def hosts(self) -> dict[str, tuple[int, str]]:
-        """Return where the vectors came from: host -> (length of the vectors, a text that it gave the vector of)."""
-        query = "SELECT host, width, probe FROM hosts WHERE model = ? AND dimensions = ?"
-        return {host: (width, probe) for host, width, probe in self._rows(query, *self.model)}
+    def probe(self) -> tuple[int, str]:
+        """Return the length of the stored vectors, and the text to compare; 0 and "" if none are stored."""
+        query = "SELECT width, probe FROM hosts WHERE model = ? AND dimensions = ? LIMIT 1"
+        return next(iter(self._rows(query, *self.model)), (0, ""))
 
     def find(self, hashes: Iterable[str]) -> dict[str, np.ndarray]:
         """Return text hash -> (d,) float32 for those of `hashes` that are stored and sound."""
@@ -72,13 +72,13 @@ class VectorCache:
                     found[hash_] = np.frombuffer(vector, dtype="<f4")
         return found
 
-    def store(self, texts: Sequence[str], vectors: np.ndarray, host: str) -> None:
-        """Keep the vectors (n, d) of `texts`, all or none, as given by `host`."""
+    def store(self, texts: Sequence[str], vectors: np.ndarray) -> None:
+        """Keep the vectors (n, d) of `texts`, all or none."""
         probe = texts[0].encode("utf-8", "replace").decode()
         with self._explained(), self._file:  # commits, or rolls back where something is raised
             self._file.execute("BEGIN IMMEDIATE")
-            origin = (*self.model, host, vectors.shape[1], probe)
-            self._file.execute("INSERT OR IGNORE INTO hosts VALUES (?, ?, ?, ?, ?)", origin)
+            about = (*self.model, vectors.shape[1], probe)
+            self._file.execute("INSERT OR IGNORE INTO hosts VALUES (?, ?, '', ?, ?)", about)
             for text, vector in zip(texts, vectors):
                 hash_, content = text_hash(text), vector.astype("<f4").tobytes()
                 row = (*self.model, hash_, content, zlib.crc32(content, zlib.crc32(hash_.encode())))

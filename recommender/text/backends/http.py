@@ -26,10 +26,11 @@ from ...data.errors import DataError, ServiceError, SettingsError
 from ...data.settings import setting
 from ...linalg.rows import unit_rows
 from ...net.key import OPENAI_HOST, Key, hide, key_for, parse_address
+from ...net.openai import embed
+from ...net.web import Client, WebError
 from ..base import BaseEmbeddingBackend, Identity, check_texts, text_hash
 
-if TYPE_CHECKING:  # imported on first use
-    from ...net.web import Client, WebError
+if TYPE_CHECKING:  # imported on first use, as is SQLite
     from .cache import VectorCache
 
 Sent = tuple[list[str], np.ndarray, str]
@@ -44,13 +45,11 @@ class HttpSettings:
     model: str = setting("text-embedding-3-large", "http: name of the model there")
     key_variable: str = setting("", "http: variable with the key; empty: OPENAI_API_KEY at api.openai.com, else none")
     dimensions: int = setting(0, "http: length of vectors to ask for; 0: as the model gives them", 0, 100_000)
-    encoding: str = setting("float", "http: how numbers travel; base64 is faster", choices=("float", "base64"))
     batch_size: int = setting(64, "http: texts in one request", 1, 2048)
     concurrency: int = setting(4, "http: requests at the same time", 1, 64)
     timeout: float = setting(60.0, "http: seconds to wait for an answer", 0.01, 3600)
     attempts: int = setting(6, "http: attempts of each request", 1, 20)
     cache: str = setting("~/.cache/tastevec", "http: folder that keeps the vectors; empty: none")
-    price: float = setting(0.0, "http: price of a million tokens, for --dry-run; 0: not known", 0, 1e6)
 
     def __post_init__(self) -> None:
         if not self.model:
@@ -80,10 +79,7 @@ class HttpBackend(BaseEmbeddingBackend):
     def __init__(self, *, key: Optional[Key] = None, **fields: Any) -> None:
         super().__init__(**{name: value for name, value in fields.items() if value is not None})
         self._key, self._width = key, self.settings.dimensions  # 0 where it is not known yet
-        address = parse_address(self.settings.base_url)
         self._names: set[str] = set()  # of the model, in answers that were compared with the cache
-        # In the cache; one name for all servers of this machine.
-        self._host = "localhost" if address.loopback else address.host
 
     @property
     def identity(self) -> Identity:
@@ -116,7 +112,7 @@ class HttpBackend(BaseEmbeddingBackend):
                 for sent, vectors, name in batches:
                     if name not in self._names:
                         self._compare(cache, name)
-                    cache.store(sent, vectors, self._host)
+                    cache.store(sent, vectors)
                     found.update(zip(map(text_hash, sent), vectors))
         if refused and not (found or self._names):  # whatever it says, perhaps
             raise next(iter(refused.values()))
@@ -132,33 +128,28 @@ class HttpBackend(BaseEmbeddingBackend):
             result[rows] = found.get(hash_, 0)
         return result
 
-    def estimate(self, texts: Sequence[str]) -> dict[str, float]:
+    def estimate(self, texts: Sequence[str]) -> dict[str, int]:
         """Return what `embed_texts(texts)` would take, by what it is; makes no call and writes nothing."""
         positions = _positions(texts)
         with self._cache(write=False) as cache:
             found = cache.find(positions)
         missing = [texts[rows[0]] for hash_, rows in positions.items() if hash_ not in found]
-        n_tokens = sum(map(estimate_tokens, missing))
-        takes: dict[str, float] = {
+        return {
             "texts": len(texts),
             "in the cache": sum(len(positions[hash_]) for hash_ in found),
             "different ones to send": len(missing),
             "requests": -(-len(missing) // self.settings.batch_size),
-            "tokens, about": n_tokens,
+            "tokens, about": sum(map(estimate_tokens, missing)),
         }
-        price = self.settings.price
-        return {**takes, "cost at the given price, about": round(n_tokens * price / 1e6, 4)} if price else takes
 
     def _send(self, texts: Sequence[str], refused: Optional[dict[int, WebError]] = None) -> Generator[Sent, None, None]:
         """Ask for `texts`; yield some, their vectors (n, d) float32 and the model's name, as they come (`embed`)."""
         if not texts:
             return
-        from ...net.openai import embed
-
         some, n_done = self.settings, 0
         client = copy.copy(self._client)  # shares the connections
         client.stop = threading.Event()
-        body: dict[str, Any] = {"model": some.model, "encoding_format": some.encoding, **self.extra}
+        body: dict[str, Any] = {"model": some.model, "encoding_format": "float", **self.extra}
         body |= {"dimensions": some.dimensions} if some.dimensions else {}
         how = (some.batch_size, some.concurrency, refused, bool(self._names))
         for batch, vectors, name in embed(client, body, texts, *how):
@@ -171,40 +162,36 @@ class HttpBackend(BaseEmbeddingBackend):
 
     def _compare(self, cache: VectorCache, *names: str) -> None:
         """Compare a vector of the service with the one in the cache; names: the model's new one, in an answer."""
-        hosts = cache.hosts()
-        probe = hosts.get(self._host, next(iter(hosts.values()), (0, "")))[1]
+        probe = cache.probe()[1]
         stored = cache.find([text_hash(probe)])  # empty where it is damaged
         self._names.update(names)
         for _, (vector,), now in self._send([probe]) if stored else ():
             if float(vector @ stored[text_hash(probe)]) < SAME_MODEL:
-                what = f"{self._host} gives other vectors for {self.settings.model!r} (it calls it {now!r}) than those"
+                what = f"{self._client.host} gives other vectors for {self.settings.model!r} (it calls it {now!r})"
                 remedy = "it is another model of the same name, so give another cache folder"
-                raise SettingsError(f"{what} in {cache.path}: {remedy}")
+                raise SettingsError(f"{what} than those in {cache.path}: {remedy}")
             self._names.add(now)
-            if self._host not in hosts:
-                cache.store([probe], vector[None], self._host)
 
     def _check_width(self, width: int) -> None:
         """Take the length of the vectors; raises where `width`, of an answer or the cache, is another than before."""
         self._width = self._width or width
         if width != self._width:
-            what = f"{self._host} gave vectors of length {width} for {self.settings.model!r}, expected {self._width}"
-            remedy = "leave out --dimensions" if self.settings.dimensions else "give another cache folder"
-            raise ServiceError(f"{what}: is the model the same? {remedy} if it is not")
+            what = f"vectors of length {width} for {self.settings.model!r}, expected {self._width}"
+            raise ServiceError(
+                f"{what}: is it the same model? Else leave out --dimensions, or give another cache folder"
+            )
 
     def _cache(self, write: bool = True) -> VectorCache:
         """Open the cache, and take the length of the vectors from it."""
         from .cache import VectorCache
 
         cache = VectorCache(self.settings.cache, self.settings.model, self.settings.dimensions, write)
-        for width, _ in cache.hosts().values():
+        if width := cache.probe()[0]:
             self._check_width(width)
         return cache
 
     @functools.cached_property
     def _client(self) -> Client:
-        from ...net.web import Client
-
         settings = self.settings
         key = self._key or key_for(settings.base_url, settings.key_variable)
         say = functools.partial(print, "tastevec:", file=sys.stderr, flush=True)
