@@ -7,11 +7,11 @@ import pytest
 
 from recommender.data.interactions import Interactions
 from recommender.learn.two_tower.gradient_check import check_gradient
-from recommender.learn.two_tower.history import bags_before, draw_ends
 from recommender.learn.two_tower.losses import LOSSES
 from recommender.learn.two_tower.model import TwoTower
 from recommender.learn.two_tower.network import RECIPE, Batch, Parameters, TwoTowerSettings, loss_and_gradient
 from recommender.learn.two_tower.training import Training
+from recommender.learn.two_tower.users import bags_before, draw_ends
 
 from .test_models_contract import N_MOVIES, N_USERS, catalog, ratings
 
@@ -151,7 +151,7 @@ def test_fold_in_comes_near_what_training_found(objective: str, monkeypatch: pyt
     trained = np.maximum(p["users"] @ p["user_W"] + p["user_b"], 0) @ model.movie_vectors_.T
     likeness = lambda a, b: np.mean([np.corrcoef(x, y)[0, 1] for x, y in zip(a, b)])  # noqa: E731
     assert likeness(model.score(data, np.arange(N_USERS)), trained) > 0.8
-    monkeypatch.setattr("recommender.learn.two_tower.fold_in.STEPS", 300)
+    monkeypatch.setattr("recommender.learn.two_tower.users.STEPS", 300)
     found = model.score(data, np.arange(N_USERS))
     assert likeness(found, trained) > 0.9
     assert likeness(found, np.roll(trained, 1, axis=0)) < 0.3

@@ -79,9 +79,8 @@ class Trending(Ranker):
     times_: np.ndarray  # (n_ratings,) int64
     likes_: np.ndarray  # (n_ratings,) float64, running sum of likes within each movie
     faded_: np.ndarray  # (n_ratings,) float64, the same of 2^((time - first time) / half_life) for each like
-    _span: tuple[Any, int, int] = (None, 0, 0)  # times_, and the first and the last of them
     _keys: tuple[Any, Any] = (None, None)  # times_, and its movie and time as one number
-    _today: tuple[Any, Any] = (None, None)  # times_, and what `_after_all` gives
+    _today: tuple[Any, ...] = (None,)  # times_, and what `_after_all` gives
 
     @dataclass(frozen=True)
     class Settings:
@@ -93,37 +92,34 @@ class Trending(Ranker):
         self.starts_ = np.concatenate(([0], np.cumsum(train.movie_counts())))
         self.times_ = train.times[order]
         liked = (train.ratings[order] >= LIKED).astype(np.float64)
-        growth = liked * 2.0 ** ((self.times_ - self._ends()[0]) / (self.settings.half_life_days * DAY))
+        growth = liked * 2.0 ** ((self.times_ - train.times.min(initial=2**62)) / (self.settings.half_life_days * DAY))
         self.likes_, self.faded_ = np.empty_like(liked), np.empty_like(liked)
         for start, end in zip(self.starts_[:-1], self.starts_[1:]):
             np.cumsum(liked[start:end], out=self.likes_[start:end])
             np.cumsum(growth[start:end], out=self.faded_[start:end])
 
-    def _ends(self) -> tuple[int, int]:
-        """Return the first and the last time, found once a fit."""
-        times = self.times_
-        if self._span[0] is not times:
-            self._span = (times, int(times.min()), int(times.max())) if len(times) else (times, 0, 0)
-        return self._span[1:]
+    def _after_all(self) -> tuple[np.ndarray, int, int]:
+        """Return likes and faded likes after all ratings, and the first time, infinite without any, (3, n_movies).
 
-    def _after_all(self) -> np.ndarray:
-        """Return likes and faded likes after all ratings, and the first time, infinite without any, (3, n_movies)."""
+        Also the first and the last of all times. Found once a fit.
+        """
         if self._today[0] is not self.times_:
             rated = self.starts_[1:] > self.starts_[:-1]
-            first, last = self.starts_[:-1][rated], self.starts_[1:][rated] - 1
+            first, last = self.times_[self.starts_[:-1][rated]], self.starts_[1:][rated] - 1
             found = np.stack([0 * rated, 0 * rated, np.where(rated, 0, np.inf)])
-            found[:, rated] = self.likes_[last], self.faded_[last], self.times_[first]
-            self._today = self.times_, found
-        return self._today[1]
+            found[:, rated] = self.likes_[last], self.faded_[last], first
+            ends = int(first.min(initial=2**62)), int(self.times_[last].max(initial=0))
+            self._today = self.times_, found, *ends
+        return self._today[1:]
 
     def before(self, moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return, before each of `moments` (B,): faded likes, all likes, days since the first rating.
 
         Each (B, n_movies) float64; a movie that nobody had rated by then has 0 in all three.
         """
-        (origin, latest), n_movies, far = self._ends(), len(self.movie_ids), np.int64(1 << 40)
+        (today, origin, latest), n_movies, far = self._after_all(), len(self.movie_ids), np.int64(1 << 40)
         since = np.maximum(moments - origin, 0)
-        likes, growth, first = np.repeat(self._after_all()[:, None], len(moments), axis=1)  # (B, n_movies) each
+        likes, growth, first = np.repeat(today[:, None], len(moments), axis=1)  # (B, n_movies) each
         past = np.flatnonzero(moments <= latest)
         if len(past):
             if self._keys[0] is not self.times_:

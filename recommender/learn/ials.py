@@ -20,7 +20,6 @@ import numpy as np
 from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
 from ..linalg.conjugate_gradient import blocks_of_rows, conjugate_gradient, solve_exactly
-from ..linalg.sparse import stable_order
 from .base import Ranker
 
 
@@ -78,4 +77,4 @@ class Ials(Ranker):
 def rows_by_movie(data: Interactions) -> tuple[np.ndarray, np.ndarray]:
     """Return the bounds (n_movies + 1,) of each movie's ratings, and their users' rows, ascending (n_ratings,)."""
     bounds = np.concatenate(([0], np.cumsum(data.movie_counts())))
-    return bounds, data.user_rows()[stable_order(data.movie_rows)]
+    return bounds, data.user_rows()[np.argsort(data.movie_rows, kind="stable")]

@@ -33,7 +33,7 @@ from ..data.interactions import Interactions
 from ..data.settings import setting
 from ..linalg.randomized_svd import randomized_svd
 from ..linalg.rows import unit_rows
-from ..linalg.sparse import SparseMatrix, stable_order
+from ..linalg.sparse import SparseMatrix
 from .base import Ranker
 from .features import genre_matrix, release_years, year_nearness
 
@@ -147,7 +147,7 @@ class RatingPredictor(Ranker):
                 part = slice(max(known.start, last - step), last)
                 errors[part] = left_out_errors(*self._centered(train, part), self.settings)
         users, z = train.user_rows(), np.zeros((train.n_movies, psi.shape[1]), dtype=np.float32)
-        by_movie = np.split(stable_order(train.movie_rows), np.cumsum(train.movie_counts())[:-1])
+        by_movie = np.split(np.argsort(train.movie_rows, kind="stable"), np.cumsum(train.movie_counts())[:-1])
         for movie, rated in enumerate(by_movie):
             P = psi[users[rated]]  # (ratings of the movie, user_factors + 1)
             z[movie] = np.linalg.solve(P.T @ P + np.eye(P.shape[1]), P.T @ errors[rated])

@@ -29,7 +29,6 @@ from ..linalg.sparse import SparseMatrix
 from .base import Ranker
 
 SIGNALS = ("binary", "ones", "centered", "weighted")
-STEP = 1 << 20  # ratings counted at once
 USERS = ("user_embeddings.npy", "user_map.json")  # files that a session need not read
 
 
@@ -59,11 +58,13 @@ class SvdModel(Ranker):
         popularity_power: float = setting(weighting.POPULARITY_POWER, "signal weighted: divide by count ** this", 0, 10)
 
     def _fit(self, train: Interactions) -> None:
-        """Factor the signal of `train`; cost as `randomized_svd`, memory 16 bytes a rating while it runs."""
         self.fit_matrix(train)
 
     def fit_matrix(self, train: Interactions) -> tuple[BlockMatrix, SVD]:
-        """Do what `fit` does; return A and its factors, so that their error can be measured."""
+        """Do what `fit` does; return A and its factors, so that their error can be measured.
+
+        Cost as `randomized_svd`; memory 16 bytes a rating while it runs.
+        """
         if train.n_ratings == 0:
             raise DataError("no ratings to learn from: run python -m preprocess.setup on a set that has some")
         if not np.isfinite(train.ratings).all():
@@ -132,11 +133,8 @@ def unchanged(people: Interactions) -> Interactions:
 
 def totals(people: Interactions) -> np.ndarray:
     """Return how many ratings each movie has, and their sum, (2, n_movies) float64."""
-    found, n = np.zeros((2, people.n_movies)), people.n_movies
-    for low in range(0, people.n_ratings, STEP):  # bincount makes copies of what it reads
-        rows, ratings = people.movie_rows[low : low + STEP], people.ratings[low : low + STEP]
-        found += np.bincount(rows, minlength=n), np.bincount(rows, ratings, n)
-    return found
+    rows, n = people.movie_rows, people.n_movies
+    return np.stack([np.bincount(rows, minlength=n), np.bincount(rows, people.ratings, n)])
 
 
 def signal_matrix(people: Interactions, model: SvdModel) -> SparseMatrix:

@@ -198,11 +198,3 @@ def _pad(lengths: np.ndarray, columns: np.ndarray, values: np.ndarray) -> list[B
         batches.append(Batch(rows, index, entries))
         first = last
     return batches
-
-
-def stable_order(keys: np.ndarray) -> np.ndarray:
-    """Return the stable sorting order of keys >= 0; 16 bits at a time, for which numpy uses a radix sort."""
-    order = np.argsort((keys & 0xFFFF).astype(np.uint16), kind="stable")
-    if len(keys) and keys.max() > 0xFFFF:
-        order = order[np.argsort((keys >> 16).astype(np.uint16)[order], kind="stable")]
-    return order

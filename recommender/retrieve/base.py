@@ -82,8 +82,6 @@ class VectorIndex(ABC):
         if keep is not None and (keep.shape != (len(self),) or keep.dtype != bool):
             raise ChoiceError(f"keep of shape {keep.shape}, {keep.dtype}: give ({len(self)},), bool")
         prepared, k = self._prepare(queries), whole("k", k)
-        if len(prepared) and keep is None and k <= len(self):
-            return self._search(prepared, k, None)
         rows = np.full((len(prepared), k), -1, dtype=np.int64)
         similarities = np.full(rows.shape, -np.inf, dtype=np.float32)
         if len(self) and len(prepared):

@@ -28,12 +28,15 @@ Loss = Callable[[dict[str, np.ndarray]], float]  # L as a function of all parame
 
 
 class Check(NamedTuple):
-    """One direction of one parameter."""
+    """One direction of one parameter: the slope found and the slope claimed."""
 
     name: str
     numeric: float
     analytic: float
-    error: float
+
+    @property
+    def error(self) -> float:
+        return abs(self.numeric - self.analytic) / max(abs(self.numeric), abs(self.analytic), FLOOR)
 
 
 def compare(
@@ -45,23 +48,18 @@ def compare(
     """
     point = {name: np.array(value, dtype=np.float64) for name, value in parameters.items()}
     checks = []
-    for name, given in gradient.items():
-        if np.shape(given) != point[name].shape:
-            raise ValueError(f"gradient of {name} has shape {np.shape(given)}, {name} itself {point[name].shape}")
+    for name, g in gradient.items():
+        if np.shape(g) != point[name].shape:
+            raise ValueError(f"gradient of {name} has shape {np.shape(g)}, {name} itself {point[name].shape}")
         for _ in range(n_directions):
             d = rng.standard_normal(point[name].shape)
             d /= np.linalg.norm(d)
             above, below = (loss({**point, name: point[name] + h * d}) for h in (STEP, -STEP))
-            numeric = (above - below) / (2 * STEP)
-            analytic = float(np.sum(np.asarray(given, dtype=np.float64) * d))
-            error = abs(numeric - analytic) / max(abs(numeric), abs(analytic), FLOOR)
-            checks.append(Check(name, numeric, analytic, error))
+            checks.append(Check(name, (above - below) / (2 * STEP), float(np.sum(np.asarray(g, np.float64) * d))))
     return checks
 
 
-def check_gradient(
-    loss: Loss, gradient: Arrays, parameters: Arrays, rng: np.random.Generator, n_directions: int = 5
-) -> float:
+def check_gradient(loss: Loss, gradient: Arrays, parameters: Arrays, rng: np.random.Generator, **more: int) -> float:
     """Return the largest error of `compare`; raises `AssertionError`, naming every failing parameter and both numbers.
 
     >>> square = lambda p: float(np.sum(p["w"] ** 2))
@@ -72,9 +70,9 @@ def check_gradient(
     Traceback (most recent call last):
     AssertionError: gradient of w: finite difference 4.2763, by hand 2.13815, relative error 5.0e-01
     """
-    checks = compare(loss, gradient, parameters, rng, n_directions)
+    checks = compare(loss, gradient, parameters, rng, **more)
     message = "gradient of {}: finite difference {:.6g}, by hand {:.6g}, relative error {:.1e}"
-    bad = [message.format(*check) for check in checks if not check.error < TOLERANCE]  # NaN is bad too
+    bad = [message.format(*check, check.error) for check in checks if not check.error < TOLERANCE]  # NaN is bad too
     if bad:
         raise AssertionError("; ".join(bad))
     return max((check.error for check in checks), default=0.0)

@@ -3,8 +3,8 @@
     score_ui = u . m_i + c_i       u = user tower(history of u),  m_i = movie tower(i),  c_i = the movie's bias
 
 The chapter in order: `layers` and `losses` (each step forward and backward), `gradient_check`, `adam`, `network` (what
-the towers read and how they meet), `history`, `training`, and this model over them. Beside it, `fold_in` places users
-whom the network knows by an id; learn/content.py adds movies' texts.
+the towers read and how they meet), `users` (histories and fold-in), `training`, and this model over them.
+learn/content.py adds movies' texts.
 
 `network.RECIPE` is what such projects start from: ids of users and movies, a ReLU layer each, the squared error of the
 rating. It ranks worse than popularity. The defaults differ in what they ask (which movie will be liked next, out of
@@ -24,11 +24,10 @@ from ...data.interactions import LIKED, Interactions
 from ..base import Ranker
 from ..features import item_features
 from . import layers
-from .fold_in import fold_in
-from .history import bags_before
 from .losses import LOSSES
 from .network import TwoTowerSettings, tower
 from .training import Training
+from .users import bags_before, fold_in
 
 MODEL_FILE = "twotower_model.npz"
 

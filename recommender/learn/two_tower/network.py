@@ -1,6 +1,6 @@
 """The two-tower network: from users and movies to scores, and the gradient of every loss by hand.
 
-    user    x_u = a row of the table "users", or a weighted sum of rows of the table "history" (see `history`)
+    user    x_u = a row of the table "users", or a weighted sum of rows of the table "history" (see `users`)
     movie   x_i = z_i V_i + F_i P          V_i a row of the table "movies", F_i what is known of it (genres, year ...)
     tower   y = x,  y = x W + b,  or  y = relu(x W + b)
     score   s_ui = y_u . y_i + c_i         c_i = z_i a_i + F_i p, the movie's bias

@@ -18,9 +18,9 @@ import numpy.typing as npt
 from ...data.errors import DataError
 from ...data.interactions import LIKED, Interactions
 from .adam import Adam, Parameter
-from .history import bags_before, draw_ends
 from .losses import LOSSES, batch_candidates, log_frequencies
 from .network import Bags, Batch, Gradient, Parameters, TwoTowerSettings, loss_and_gradient, movie_inputs, tower
+from .users import bags_before, draw_ends
 
 TOO_LARGE = 1e6  # for a weight: products of a few such numbers are beyond float32
 

@@ -1,15 +1,19 @@
-"""What a user's history says to the user tower: a sum of movie vectors, recent ones weighing more.
+"""Where the user tower finds a user: in the sum of their history's movie vectors, or at a learned place.
 
-    x   = sum over the history of w_j E_j          w_j = sum over both spans of w_j^span
-    w_j^span = g(r_j) exp(-d_j / span) / (sum over the history of the same)^(1/2)       d_j = how many came after j
+History (`user_input` "history"): recent movies weigh more, by a short span, the mood, and a long one, the taste.
+
+    x        = sum over the history of w_j E_j          w_j = sum over both spans of w_j^span
+    w_j^span = g(r_j) exp(-d_j / span) / (sum over the history of the same)^(1/2)     d_j = how many came after j
 
 g is 1 for a like (4 stars or more), less for a neutral rating (3 or 3.5) and a dislike, since users choose what they
-watch. The short span is the present mood, the long one the lasting taste. Divided by the root of the sum, not the sum:
-a long history says more than a short one, though not as many times more as it is longer. No recurrence, no attention.
-
-Training asks what a user will like from what they had rated before. Held-out parts continue for a while, so the movie
-asked for is not the next one but some steps after the end of the history, how many is drawn in each epoch from an
+watch. Divided by the root of the sum, not the sum: a long history says more than a short one, though not as many times
+more as it is longer. Training asks what a user will like from what they had rated before. Held-out parts continue for
+a while, so the movie asked for is some steps after the end of the history, how many is drawn in each epoch from an
 exponential distribution; and for a share of the examples the history ends anywhere before.
+
+Fold-in (`user_input` "id"): the user's row of the table is learned anew, everything else stays fixed.
+
+    x <- x - step of Adam along dL/dx        from the mean row of the users in training; L: `Loss.of_users`
 """
 
 from __future__ import annotations
@@ -17,8 +21,12 @@ from __future__ import annotations
 import numpy as np
 
 from ...data.interactions import Interactions, grades
-from .network import Bags, TwoTowerSettings
+from .adam import Adam, Parameter
+from .losses import LOSSES
+from .network import Bags, Parameters, TwoTowerSettings, tower, tower_backward
 
+RATE, STEPS = 0.05, 100
+_BLOCK = 256  # users folded in at a time: the softmax holds their scores of all movies
 FORGOTTEN = 7.0  # spans after which a movie no longer counts: exp(-7) is less than a thousandth
 
 
@@ -53,3 +61,26 @@ def draw_ends(n_before: np.ndarray, ahead: float, anywhere: float, rng: np.rando
     evenly = rng.random(len(n_before)) < anywhere
     skipped = np.where(evenly, np.floor(rng.random(len(n_before)) * n_before), skipped)
     return np.maximum(n_before - np.minimum(skipped, n_before).astype(np.int64), np.minimum(n_before, 1))
+
+
+def fold_in(
+    parameters: Parameters, settings: TwoTowerSettings, m: np.ndarray, c: np.ndarray, history: Interactions
+) -> np.ndarray:
+    """Return the user tower's outputs, (n_users, k), for the users of `history`, all ratings of which count.
+
+    A user without a rating stays at the mean.
+
+    parameters: the user layer, and "mean" (k,), where all begin.  m: (n_movies, k).  c: (n_movies,).
+    Cost O(STEPS n_users n_movies k) for the softmax, O(STEPS n_ratings k) for the squared error.
+    """
+    of_users = LOSSES[settings.objective].of_users
+    outputs = np.empty((history.n_users, m.shape[1]), dtype=m.dtype)
+    for low in range(0, history.n_users, _BLOCK):
+        block = history.select(np.arange(low, min(low + _BLOCK, history.n_users)))
+        x = Parameter(np.tile(parameters["mean"], (block.n_users, 1)))
+        for t in range(1, STEPS + 1):
+            u = tower(x.weights, "user", settings.user_layer, parameters)
+            du = of_users(u, m, c, block)
+            x.step(tower_backward(du, x.weights, u, "user", settings.user_layer, parameters, {}), t, Adam(RATE))
+        outputs[low : low + _BLOCK] = tower(x.weights, "user", settings.user_layer, parameters)
+    return outputs
