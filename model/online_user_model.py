@@ -15,7 +15,7 @@ from typing import Any, Optional
 
 from model.terminal import answers
 from model.terminal.answers import Command
-from model.terminal.console import EndOfInput, MovieConsole, backend_settings, build_parser, open_policy, shortened
+from model.terminal.console import EndOfInput, MovieConsole, build_parser, open_policy, shortened
 from recommender.data.artifacts import need_file
 from recommender.data.errors import ChoiceError, TastevecError
 from recommender.data.files import exclusive
@@ -26,6 +26,7 @@ from recommender.session.group import AVERAGE, GroupEngine
 from recommender.session.policy import MOVING_AVERAGE, MovieFilter, shared_names
 from recommender.session.session import Session
 from recommender.session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SessionState
+from recommender.text.registry import HTTP
 
 MOST_REASONS, MOST_LISTED = 8, 20
 _HEARD = {LIKE: "liked", DISLIKE: "disliked", NOT_INTERESTED: "not interested", LATER: "for later"}
@@ -37,17 +38,16 @@ def run_session(program: str, description: str, argv: Optional[Sequence[str]], v
     epilog = "Answers: " + "; ".join(f"{key}: {meaning}" for key, meaning in answers.HELP.items())
     given = build_parser(program, description, epilog, OF_THE_SVD if vectors == TWO_TOWER else ()).parse_args(argv)
     folder = given.profiles or profiles.default_profiles_folder()
-    kept: dict[str, Any] = {}
-    if given.resume is not None:
-        if given.seed is not None:
-            raise ChoiceError(f"--seed {given.seed} with --resume: the profile has its own seed: omit --seed")
-        kept = profiles.read_profile(profiles.profile_path(folder, given.resume))
-    rule = MOVING_AVERAGE if vectors == TWO_TOWER else given.learning_rule
-    chosen = {"learning_rule": rule if vectors == SVD else None, "backend": given.backend}
-    given.learning_rule = rule or kept.get("learning_rule")
+    resumed, kept = open_profile(given, folder)
+    chosen = {"learning_rule": getattr(given, "learning_rule", None), "backend": given.backend}
+    given.learning_rule = MOVING_AVERAGE if vectors == TWO_TOWER else given.learning_rule or kept.get("learning_rule")
     given.backend = given.backend or kept.get("backend")
-    policy = open_policy(given)
-    recommender = Recommender.load(given.processed, policy, given.backend, vectors, backend_settings(given))
+    service = {name: value for name in ("base_url", "model") if (value := getattr(given, name)) is not None}
+    if service and given.backend != HTTP:
+        raise ChoiceError("--base-url and --model belong to the backend http: add --backend http, or omit them")
+    if given.backend == HTTP:
+        service["cache"] = ""  # a person's words are stored only on request, so not in the cache either
+    recommender = Recommender.load(given.processed, open_policy(given), given.backend, vectors, service)
     for note in recommender.notes:
         print(f"tastevec: {note}", file=sys.stderr)
     wanted = MovieFilter(tuple(given.genre), tuple(given.exclude_genre), *(given.year or (None, None)))
@@ -60,17 +60,15 @@ def run_session(program: str, description: str, argv: Optional[Sequence[str]], v
         profiles.list_files(given.export)
     talk, code = Conversation(recommender, {key: value for key, value in chosen.items() if value}), 0
     if given.group:
-        if given.resume or given.save:
-            raise ChoiceError("--group with --save, --resume or --profile: a group's session is not saved")
         people = {name: profiles.read_profile(profiles.profile_path(folder, name)) for name in given.group}
         talk.engine = recommender.group_session(people, given.strategy or AVERAGE, wanted=wanted).engine
     with contextlib.ExitStack() as stack:
-        loaded = talk.open_profiles(given, folder)
-        if talk.profile:
-            need_file(talk.profile, "--profiles")
-            talk.profile.parent.mkdir(parents=True, exist_ok=True)
-            lock = talk.profile.with_name(f".{talk.profile.stem}.lock")
-            stack.enter_context(exclusive(lock, f"profile {talk.profile.stem!r}"))
+        loaded = profiles.load_profile(resumed, recommender.catalog) if resumed else None
+        if given.save or resumed:
+            talk.profile = path = profiles.profile_path(folder, given.save or given.resume)
+            need_file(path, "--profiles")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(exclusive(path.with_name(f".{path.stem}.lock"), f"profile {path.stem!r}"))
         try:
             about = f"tastevec: {len(years):,} movies" + (f", up to {years.max()}." if years.max() else ".")
             talk.begin(given, loaded, wanted, about)
@@ -82,6 +80,20 @@ def run_session(program: str, description: str, argv: Optional[Sequence[str]], v
             code = 130
         talk.say_goodbye(given.export)
     return code
+
+
+def open_profile(given: argparse.Namespace, folder: Path) -> tuple[Optional[Path], dict[str, Any]]:
+    """Return the file of --resume, if given, and what it holds; raises `ChoiceError` for flags that do not fit."""
+    if given.group and (given.resume or given.save):
+        raise ChoiceError("--group with --save, --resume or --profile: a group's session is not saved")
+    if given.save is not None and given.save != given.resume and profiles.profile_path(folder, given.save).exists():
+        raise ChoiceError(f"profile {given.save!r} exists: use --resume, or save under another name")
+    if given.resume is None:
+        return None, {}
+    if given.seed is not None:
+        raise ChoiceError(f"--seed {given.seed} with --resume: the profile has its own seed: omit --seed")
+    path = profiles.profile_path(folder, given.resume)
+    return path, profiles.read_profile(path)
 
 
 class Conversation:
@@ -102,63 +114,41 @@ class Conversation:
         assert self.session is not None
         return self.session.state
 
-    def open_profiles(self, given: argparse.Namespace, folder: Path) -> Optional[tuple[SessionState, list[str]]]:
-        """Set the profile file of --save or --resume; return the session to resume, if any, and notes on it."""
-        if given.save is not None:
-            self.profile = profiles.profile_path(folder, given.save)
-            if self.profile.exists() and given.save != given.resume:
-                raise ChoiceError(f"profile {given.save!r} exists: use --resume, or save under another name")
-        if given.resume is None:
-            return None
-        source = profiles.profile_path(folder, given.resume)
-        self.profile = self.profile or source
-        state, self.stored, notes = profiles.load_profile(source, self.catalog)
-        return state, notes
-
-    def begin(
-        self,
-        given: argparse.Namespace,
-        loaded: Optional[tuple[SessionState, list[str]]],
-        wanted: MovieFilter,
-        about: str,
-    ) -> None:
+    def begin(self, given: argparse.Namespace, loaded: Any, wanted: MovieFilter, about: str) -> None:
         """Start the session: of the loaded profile, with what the flags say now, or by asking for favorites."""
         n, words = self.recommender.policy.n_favorites, [*given.like]
         if isinstance(self.engine, GroupEngine):
             self.say(f"{about} Tonight: {', '.join(member.name for member in self.engine.members)}.")
-            state = self.engine.start_group(given.seed or 0)
+            state = functools.reduce(self.engine.tell, words, self.engine.start_group(given.seed or 0))
         elif loaded is None:
             self.say(f"{about} Name up to {n} that you love; Enter starts.")
             rows = self.console.ask_favorites(n, words)
             state = self.engine.start(rows, given.seed or 0, words)
         else:
-            state = loaded[0]
+            state, self.stored, _ = loaded
             old = state.wanted or MovieFilter()
             years = (wanted.first_year, wanted.last_year) if given.year else (old.first_year, old.last_year)
-            genres = (wanted.genres or old.genres, wanted.exclude_genres or old.exclude_genres)
-            wanted = MovieFilter(*genres, *years)
-            for text in words:
-                state = self.engine.tell(state, text)
+            wanted = MovieFilter(wanted.genres or old.genres, wanted.exclude_genres or old.exclude_genres, *years)
+            state = functools.reduce(self.engine.tell, words, state)
         dial = getattr(given, "familiarity", None)
         dial = state.familiarity if dial is None else dial
-        state = self.engine.resume(state._replace(wanted=wanted, familiarity=dial))
-        self.session = Session(self.engine, state)
+        self.session = Session(self.engine, self.engine.resume(state._replace(wanted=wanted, familiarity=dial)))
         self.say_read(words)
         self.save()
-        if loaded is None:
+        if loaded is None or self.stored is None:
             return
         known = f"favorites {len(state.favorites)}, answers {len(state.answers)}"
         known += f", wishes in words {len(state.utterances)}" if state.utterances else ""
         self.say(f"{about} Welcome back, {given.resume}: {known}.")
-        for note in loaded[1]:
+        for note in loaded[2]:
             self.say(f"  {note}")
-        standing, stored = self.standing(), self.stored or {}
-        for name, choice in (("filters", "filter"), ("familiarity", "familiarity")):
-            if stored.get(choice) not in (None, {}) and name in standing:
-                self.say(f"  {name}: {standing[name]}")
+        chosen = {"filters": self.stored.get("filter"), "familiarity": self.stored.get("familiarity") is not None}
+        for name, said in self.standing().items():
+            if chosen.get(name):
+                self.say(f"  {name}: {said}")
         for choice in ("learning_rule", "backend"):
-            if stored.get(choice, "") == getattr(given, choice):
-                self.say(f"  {choice.replace('_', ' ')}: {stored[choice]}")
+            if self.stored.get(choice, "") == getattr(given, choice):
+                self.say(f"  {choice.replace('_', ' ')}: {self.stored[choice]}")
 
     def save(self) -> None:
         """Keep the profile up to date where the person asked for one."""
@@ -214,7 +204,7 @@ class Conversation:
                 raise ChoiceError(f"no favorite {about[:60]!r}: again lists them, with numbers")
             session.change(engine.drop_favorite, row)
         elif command.name == "filter":
-            session.change(engine.set_filter, answers.check_genres(about(state.wanted or MovieFilter()), self.catalog))
+            session.change(engine.set_filter, about(state.wanted or MovieFilter()))
         elif command.name == "familiarity":
             now = engine.familiarity(state)
             if (then := round(min(max(now + about, 0.0), 1.0), 2)) == now:

@@ -24,7 +24,7 @@ from .opening import SVD, open_index, open_parts, open_similar
 from .ranking import Explanation, Fit, Ranked, Similar
 from .session.engine import SessionEngine
 from .session.policy import MovieFilter, PolicySettings
-from .session.rules import LearningRule
+from .session.rules import VectorRule
 from .session.session import Session
 from .session.similar import SimilarMovies
 from .session.state import TextSignal
@@ -47,7 +47,7 @@ class Recommender:
     catalog: Catalog
     movie_vectors: np.ndarray  # (n_movies, k) float32
     policy: PolicySettings
-    rule: LearningRule  # learning rule of sessions
+    rule: VectorRule  # learning rule of sessions
     folder: Path  # processed folder with ratings and text vectors
     backend: str  # of text/registry.py, for words
     backend_settings: Mapping[str, Any]

@@ -19,7 +19,7 @@ from .learn.svd import USERS, SvdModel
 from .linalg.rows import unit_rows
 from .session import gaussian
 from .session.policy import CONDITIONAL_GAUSSIAN, MOVING_AVERAGE, PolicySettings
-from .session.rules import LearningRule, MovingAverage
+from .session.rules import MovingAverage, VectorRule
 from .session.similar import SimilarMovies
 from .text.registry import stored_backend
 
@@ -64,7 +64,7 @@ def _with_svd(folder: Path, catalog: Catalog, policy: PolicySettings, backend: s
             vectors = fill(texts, vectors, counts)
         except ArtifactError as error:
             notes.append(f"movies without ratings come last: {error}")
-    rule: Optional[LearningRule] = None
+    rule: Optional[VectorRule] = None
     artifact = folder / "artifacts" / "session"
     if policy.learning_rule == CONDITIONAL_GAUSSIAN and artifact.is_dir():
         fitted, how = gaussian.load_gaussian(artifact, catalog.movie_ids)
@@ -94,7 +94,7 @@ def _with_two_tower(folder: Path, catalog: Catalog, policy: PolicySettings, back
 
 
 def open_similar(
-    folder: Path, catalog: Catalog, vectors: np.ndarray, rule: LearningRule, backends: Sequence[str]
+    folder: Path, catalog: Catalog, vectors: np.ndarray, rule: VectorRule, backends: Sequence[str]
 ) -> SimilarMovies:
     """Return the search for similar movies: by the rule's Gaussian, or else by `vectors`, and by all texts stored."""
     from .session.cold_start import load_texts

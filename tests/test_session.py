@@ -16,9 +16,9 @@ from recommender.linalg.rows import unit_rows
 from recommender.session.engine import SessionEngine
 from recommender.session.gaussian import ConditionalGaussian, Gaussian, GaussianSettings
 from recommender.session.policy import TERMS, MovieFilter, PolicySettings, shared_names
-from recommender.session.rules import LearningRule, MovingAverage
+from recommender.session.rules import MovingAverage, VectorRule
 from recommender.session.session import Recommendation, Session
-from recommender.session.state import ANSWERS, Event, PseudoItem, SessionState, TextSignal, Utterance
+from recommender.session.state import ANSWERS, Event, PseudoItem, SessionState, Utterance
 from recommender.session.texts import FreeText
 from recommender.text.base import BaseEmbeddingBackend, Identity
 
@@ -64,7 +64,7 @@ def make_rule(name: str, policy: PolicySettings | None = None, n: int = N) -> An
     return ConditionalGaussian(Gaussian(make_vectors(n), small, small + 0.02, small, 100), GaussianSettings())
 
 
-def make_encoder(rule: LearningRule, catalog: Catalog) -> FreeText:
+def make_encoder(rule: VectorRule, catalog: Catalog) -> FreeText:
     return FreeText(catalog, rule, TopicBackend(), TopicBackend().embed_texts(catalog.lines()))
 
 
@@ -425,18 +425,6 @@ def test_words_of_which_nothing_is_known_change_nothing():
     assert "robots" in session.next().movie.overview
     session.undo()
     assert session.state == before
-
-
-def test_a_rule_that_accepts_no_text_is_given_none():
-    class Deaf(MovingAverage):
-        accepts_text = False
-
-    def encode(text: str) -> TextSignal:
-        return TextSignal(np.arange(N, dtype=np.float32), np.zeros(N), PseudoItem(np.full(K, np.nan, dtype=np.float32)))
-
-    policy = PolicySettings(words_fit_weight=50.0)
-    engine = SessionEngine(make_catalog(), Deaf(make_vectors()), policy, encode=encode)
-    assert engine.start([0], words=["anything"]).current == N - 1
 
 
 def test_what_favorites_share_is_named():

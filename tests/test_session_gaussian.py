@@ -73,7 +73,7 @@ def test_a_long_session_is_explained_as_a_short_one():
     wide = rule.fitted._replace(vectors=np.pad(rule.fitted.vectors, ((0, 0), (0, 60))))
     larger = ConditionalGaussian(wide, GaussianSettings())  # the same with more tastes than answers
     rows = np.arange(90)
-    np.testing.assert_allclose(rule.weighed(events)[0], larger.weighed(events)[0], rtol=1e-6)
+    np.testing.assert_allclose(rule.event_weights(events), larger.event_weights(events), rtol=1e-6)
     np.testing.assert_allclose(rule.contributions(events, rows), larger.contributions(events, rows), atol=1e-6)
     np.testing.assert_allclose(rule.contributions(events, rows).sum(axis=0), rule.scores(events), atol=1e-5)
 
@@ -89,8 +89,8 @@ def test_scores_do_not_depend_on_what_was_scored_before():
     for events in asked + asked[::-1]:
         fresh = ConditionalGaussian(made_up(), GaussianSettings())
         np.testing.assert_array_equal(used.scores(events), fresh.scores(events))
-        weights, _ = used.weighed(events)
-        heard, V, noise, surprise = used._equations(events, *used.vectors_of(events))
+        weights = used.event_weights(events)
+        heard, V, noise, surprise = used._equations(events)
         np.testing.assert_allclose(weights[heard], np.linalg.solve(V @ V.T + np.diag(noise), surprise), rtol=1e-6)
     assert len(used._kept) <= N_KEPT
     assert {len(known.events) for known in used._kept} == {32, 64}
@@ -130,7 +130,7 @@ def test_a_pseudo_item_is_as_a_like_of_one_more_movie():
     )
     events = [Event(3, "favorite"), Event(9, "dislike"), about(vector, 0.04, 0.5), Event(20, "skip")]
     others = [Event(90, "like") if event.item else event for event in events]
-    np.testing.assert_allclose(rule.weighed(events)[0], larger.weighed(others)[0], rtol=1e-5)
+    np.testing.assert_allclose(rule.event_weights(events), larger.event_weights(others), rtol=1e-5)
     np.testing.assert_allclose(rule.scores(events), larger.scores(others)[:90], atol=1e-6)
     rows = np.array([1, 30])
     np.testing.assert_allclose(rule.contributions(events, rows), larger.contributions(others, rows), atol=1e-6)

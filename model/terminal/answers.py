@@ -8,12 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any, NamedTuple, Optional
 
-from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError, shown
-from recommender.session.policy import TERMS, MovieFilter, genre_columns
+from recommender.session.policy import TERMS, MovieFilter
 from recommender.session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SKIP
 from recommender.text.everyday_words import EVER, GENRES, read_years
 
@@ -50,11 +48,10 @@ WHY = {  # kind of a term -> what "why" prints of it
     "average": "liked by people in general",
     **{kind: term.label for kind, term in TERMS.items()},
 }
+AT_THE_START = """\
+  No movie was shown yet: type titles, divided by ;  or t and what you want, in your own words: t slow science fiction
+  Enter starts, u takes the last title back, unfav 1 the first, q quits; fav y is the title y."""
 PROMPT = "   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > "
-_ANSWERS = {"y": LIKE, "yes": LIKE, "like": LIKE, "n": DISLIKE, "no": DISLIKE, "dislike": DISLIKE}
-_ANSWERS.update({"s": SKIP, "skip": SKIP, "next": SKIP, "x": NOT_INTERESTED, "l": LATER, "later": LATER})
-_PLAIN = {"i": "info", "w": "why", "u": "undo", "back": "undo", "q": "quit", "exit": "quit", "?": "help", "h": "help"}
-_PLAIN.update({word: word for word in (*_PLAIN.values(), "again")})
 _GENRES = {name.strip(): genre for genre, names in GENRES.items() for name in names.split(",")}
 _NUMBERED = re.compile(r"(\d+)\s*([a-z]+)[\s,;]*")
 MOST_LISTED = 20
@@ -68,6 +65,21 @@ class Command(NamedTuple):
     about: Any = None
 
 
+_ANSWERS = {"y": LIKE, "yes": LIKE, "like": LIKE, "n": DISLIKE, "no": DISLIKE, "dislike": DISLIKE}
+_ANSWERS |= {f"seen {word}": answer for word, answer in _ANSWERS.items()}
+_ANSWERS |= {"s": SKIP, "skip": SKIP, "next": SKIP, "x": NOT_INTERESTED, "not interested": NOT_INTERESTED}
+_ANSWERS |= {"l": LATER, "later": LATER}
+_PLAIN = {"i": "info", "w": "why", "u": "undo", "back": "undo", "q": "quit", "exit": "quit", "?": "help", "h": "help"}
+_PLAIN |= {word: word for word in (*_PLAIN.values(), "again")}
+_COMMANDS = {
+    **{word: Command("answer", answer) for word, answer in _ANSWERS.items()},
+    **{word: Command(name) for word, name in _PLAIN.items()},
+    "+": Command("familiarity", 0.2),
+    "-": Command("familiarity", -0.2),
+    "any": Command("filter", lambda wanted: MovieFilter()),
+}
+
+
 def read(line: str) -> Command:
     """Return the command of a line.
 
@@ -76,6 +88,8 @@ def read(line: str) -> Command:
     """
     said = " ".join(line.casefold().split())
     first, _, rest = said.partition(" ")
+    if said in _COMMANDS:
+        return _COMMANDS[said]
     if first in ("t", "tell"):
         if not rest:
             raise ChoiceError("Say what you want after the t, such as: t slow atmospheric science fiction")
@@ -84,106 +98,46 @@ def read(line: str) -> Command:
         if not rest:
             raise ChoiceError("which movie? fav heat adds a favorite; unfav heat, or unfav 2, takes one back")
         return Command("unfavorite" if first == "unfav" else "favorite", rest)
-    if said == "not interested":
-        return Command("answer", NOT_INTERESTED)
-    if first == "seen" and _ANSWERS.get(rest) in (LIKE, DISLIKE):
-        said = rest
-    if said in _ANSWERS:
-        return Command("answer", _ANSWERS[said])
-    if said in _PLAIN:
-        return Command(_PLAIN[said])
-    if said in ("+", "-"):
-        return Command("familiarity", 0.2 if said == "+" else -0.2)
     if first == "list":
-        return Command("list", _count(rest or "5"))
+        if (rest or "5") not in map(str, range(1, MOST_LISTED + 1)):
+            raise ChoiceError(f"list {shown(rest)}: give a number from 1 to {MOST_LISTED}")
+        return Command("list", int(rest or "5"))
     if narrower := _filter(said):  # before numbers: 80s and 90s
         return Command("filter", narrower)
-    if _NUMBERED.match(said):
+    if said[:1].isdecimal():
         return Command("several", _numbered(said))
-    if first in ("only", "not"):
-        raise ChoiceError(f"{first} which genre? only comedy, or not horror")
-    if re.fullmatch(r"[\d\s,;]+", said):
-        raise ChoiceError(f"{shown(line[:60])} is no answer: put one behind each number of the list, as in 1y 3n 4l")
     also = "t and what you want, fav and a title" if len(said) > 2 else "x or l"
     raise ChoiceError(f"{shown(line[:60])} is not an answer: type y, n, s, {also}, or ? for all that can be said")
 
 
-def no_title(line: str) -> str:
-    """Return what to say of a line that is typed instead of a favorite and names none, "" where it may.
-
-    >>> no_title("y")
-    '  No movie was shown yet, which y could be about: name titles first, then Enter starts; fav y is a title'
-    """
-    said = line.casefold()
-    if said == "?":
-        titles = "  Titles, divided by ;  u takes the last one back, unfav 1 the first; q quits.\n"
-        return titles + "  Or t and what you want, in your own words: t slow science fiction"
-    if len(said) == 1 and said in (*_ANSWERS, *_PLAIN, "+", "-") and said not in "uq":
-        first = "  No movie was shown yet, which"
-        return f"{first} {said} could be about: name titles first, then Enter starts; fav {said} is a title"
-    if re.fullmatch(r"(\d+[a-z]?[\s,;]+)+\d+[a-z]?", said):
-        return "  Numbers alone name no movie here: type titles, several divided by ;"
-    return ""
-
-
-def _count(text: str) -> int:
-    if text.isdecimal() and 0 < int(text[:9]) <= MOST_LISTED:
-        return int(text)
-    raise ChoiceError(f"list {shown(text)}: give a number from 1 to {MOST_LISTED}")
+def too_early(line: str) -> bool:
+    """Return whether a line typed instead of a favorite is about a movie not yet shown: one letter of a command."""
+    return len(line) == 1 and line.casefold() in _COMMANDS and line.casefold() not in "uq"
 
 
 def _numbered(said: str) -> dict[int, str]:
     """Read 1y 3n 4l, in any order."""
-    found: dict[int, str] = {}
-    if left := _NUMBERED.sub("", said):
-        raise ChoiceError(f"{shown(left)} is no number with an answer: answer a list as in 1y 3n 4l")
-    for number, word in _NUMBERED.findall(said):
-        if word not in _ANSWERS:
-            raise ChoiceError(f"{shown(number + word)}: {word} is not an answer to a movie: give y, n, s, x or l")
-        if int(number[:9]) in found:
-            raise ChoiceError(f"{number} is answered twice: give one answer for each number")
-        found[int(number[:9])] = _ANSWERS[word]
+    pairs = _NUMBERED.findall(said)
+    found = {int(number[:9]): _ANSWERS.get(word, "") for number, word in pairs}
+    if _NUMBERED.sub("", said) or len(found) < len(pairs) or not all(found.values()):
+        raise ChoiceError(f"{shown(said)}: give each number of the list one answer, as in 1y 3n 4l")
     return found
 
 
 def _filter(said: str) -> Optional[Callable[[MovieFilter], MovieFilter]]:
     """Return how `said` changes a filter, or None if it is about none."""
-    said = re.sub(r"\b(18[89])0s\b", r"\g<1>0 to \g<1>9", said)  # which in a request is when a story is set
     first, _, rest = said.partition(" ")
-    if said == "any":
-        return lambda wanted: MovieFilter()
-    if first == "only" and read_years(rest)[0]:
-        said = rest
-    elif first in ("only", "not") and rest:
+    if first in ("only", "not") and rest and not read_years(rest)[0]:
         given = filter(None, map(str.strip, re.split(r"[,;]| and | or ", rest)))
         genres = tuple(_GENRES.get(name, name) for name in given)
         if first == "only":
             return lambda wanted: replace(wanted, genres=genres)
         return lambda wanted: replace(wanted, exclude_genres=tuple(dict.fromkeys((*wanted.exclude_genres, *genres))))
     try:
-        first_year, last_year = years(said)
+        first_year, last_year = years(said.removeprefix("only "))
     except ChoiceError:
-        if re.fullmatch(r"-?\d{4}-?\d*|1\d\d0s", said):
-            raise
         return None
     return lambda wanted: replace(wanted, first_year=first_year, last_year=last_year)
-
-
-def check_genres(wanted: MovieFilter, catalog: Catalog) -> MovieFilter:
-    """Return `wanted`; raises `ChoiceError` that names the nearest genre, or `t` for what is none, as only french."""
-    known = {**{name.casefold(): name for name in catalog.genre_names}, **_GENRES}
-    for first, names in (("only", wanted.genres), ("not", wanted.exclude_genres)):
-        for name in names:
-            try:
-                genre_columns(catalog, [name])
-            except ChoiceError:
-                near = get_close_matches(
-                    name.casefold(), [one for one in known if known[one] in catalog.genre_names], 1
-                )
-                words = name if first == "only" else f"not {name}"
-                hint = f"did you mean {first} {known[near[0]]}?" if near else f"for what is no genre, say t {words}"
-                raise ChoiceError(f"no genre {shown(name[:60])}: {hint}") from None
-    return wanted
 
 
 def years(text: str) -> tuple[Optional[int], Optional[int]]:

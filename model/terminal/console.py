@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Optional
 
-from model.terminal.answers import no_title, years
+from model.terminal.answers import AT_THE_START, too_early, years
 from recommender.cli import Parser
 from recommender.data.catalog import SPOKEN, Movie
 from recommender.data.errors import ChoiceError, SettingsError, TastevecError, one_line
@@ -70,22 +70,10 @@ def open_policy(given: argparse.Namespace) -> PolicySettings:
     """Return the policy of the file, overridden by flags."""
     path = given.config or default_folder("config") / "recommender_policy.yaml"
     policy = override(read_settings(PolicySettings, path), given)
-    for name in ("learning_rate", "negative_weight"):
-        if getattr(given, name) is not None and policy.learning_rule != MOVING_AVERAGE:
-            flag = "--" + name.replace("_", "-")
-            raise SettingsError(f"{flag} belongs to the moving average: add --learning-rule {MOVING_AVERAGE}")
+    if policy.learning_rule != MOVING_AVERAGE and (given.learning_rate, given.negative_weight) != (None, None):
+        flags = "--learning-rate and --negative-weight belong"
+        raise SettingsError(f"{flags} to the moving average: add --learning-rule {MOVING_AVERAGE}")
     return policy
-
-
-def backend_settings(given: argparse.Namespace) -> dict[str, str]:
-    """Return the flags that set the backend; raises `ChoiceError` for flags of another backend."""
-    settings = {name: value for name in ("base_url", "model") if (value := getattr(given, name)) is not None}
-    if given.backend == "http":
-        return {**settings, "cache": ""}  # a person's words are stored only on request, so not in the cache either
-    if settings:
-        flag = "--" + min(settings).replace("_", "-")
-        raise ChoiceError(f"{flag} belongs to the backend http: add --backend http, or omit {flag}")
-    return {}
 
 
 MOST_CANDIDATES = 6
@@ -108,6 +96,7 @@ class Console:
         self.color = sys.stdout.isatty() and not plain
         self.out = getattr(sys.stdout, "stream", sys.stdout)  # which prints colors, too
         self.complete: Completion = lambda text: ()
+        self.completions: Sequence[str] = ()
         if hasattr(sys.stdin, "reconfigure"):
             sys.stdin.reconfigure(errors="replace")
         with contextlib.suppress(ImportError):
@@ -119,7 +108,9 @@ class Console:
                 readline.parse_and_bind("tab: complete")
 
     def _complete(self, text: str, index: int) -> Optional[str]:
-        return dict(enumerate(self.complete(text))).get(index)
+        if index == 0:
+            self.completions = self.complete(text)
+        return self.completions[index] if index < len(self.completions) else None
 
     def say(self, text: str = "") -> None:
         """Print text; on a terminal within its width, where a line that goes on is indented a little more."""
@@ -172,30 +163,31 @@ class MovieConsole(Console):
         while len(rows) < n:
             text = self.ask(f"Favorite {len(rows) + 1} of {n}: ", self.starting_with)
             first, _, rest = text.partition(" ")
-            if text.casefold() in ("q", "quit"):
+            command = first.casefold()
+            if not rest and command in ("q", "quit"):
                 raise EndOfInput
             if not text and (rows or words):
                 break
             if not text:
                 self.say("  Name at least one movie, or q to quit.")
-            elif hint := no_title(text):
-                self.say(hint)
-            elif first.casefold() == "t" and rest:
+            elif too_early(text):
+                self.say(AT_THE_START)
+            elif command == "t" and rest:
                 try:
                     self.recommender.encode(rest)  # rejects meaningless words
                     words.append(rest)
                     self.say("  Heard; Enter starts.")
                 except TastevecError as error:
                     self.say(f"  {error}")
-            elif text.casefold() in ("u", "undo") or (first.casefold() == "unfav" and rest):
-                row = self.named_favorite(rest, rows) if rest else next(reversed(rows), None)
+            elif (not rest and command in ("u", "undo")) or (rest and command == "unfav"):
+                row = self.named_favorite(rest or str(len(rows)), rows)
                 if row is None:
                     self.say("  No such favorite to take back.")
                 else:
                     rows.remove(row)
                     self.say(f"  {self.catalog.movie(row)} is taken back.")
             else:
-                self.name(rest if first.casefold() == "fav" and rest else text, rows)
+                self.name(rest if command == "fav" and rest else text, rows)
         return rows
 
     def name(self, text: str, rows: list[int]) -> list[int]:
@@ -222,7 +214,6 @@ class MovieConsole(Console):
         movies = [str(self.catalog.movie(row)) for row in range(len(self.catalog))]
         return sorted({*movies, *(re.sub("^(?:the|an?) ", "", movie, flags=re.IGNORECASE) for movie in movies)})
 
-    @functools.lru_cache(maxsize=1)  # noqa: B019
     def starting_with(self, start: str) -> list[str]:
         return [name for name in self.names if start and name.casefold().startswith(start.casefold())]
 

@@ -276,7 +276,7 @@ class SessionEngine:
         for index in reversed(range(len(words))):
             decay, signal = words[index]
             weight = self.policy.words_taste_weight * decay
-            if signal.item is not None and weight > 0 and self.rule.accepts_text:
+            if signal.item is not None and weight > 0:
                 item = signal.item._replace(weight=weight, utterance=index)
                 events.insert(len(state.favorites) + state.utterances[index].after, Event(NO_ROW, TEXT, item))
         return events

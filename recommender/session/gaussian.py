@@ -92,9 +92,8 @@ class ConditionalGaussian(VectorRule):
     """
 
     has_familiarity = True
-    _kept: tuple[
-        Known, ...
-    ] = ()  # of the last sessions, newest first; replaced as a whole, so that threads may share it
+    # of the last sessions, newest first; replaced as a whole, so that threads may share it
+    _kept: tuple[Known, ...] = ()
 
     def __init__(self, fitted: Gaussian, settings: GaussianSettings, policy: Optional[PolicySettings] = None) -> None:
         policy = policy or PolicySettings()
@@ -139,21 +138,20 @@ class ConditionalGaussian(VectorRule):
 
     def _learned(self, known: Known, events: Sequence[Event]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return u after `events`, V P and S = V P V' + diag(noise) of these."""
-        _, V, noise, surprise = self._equations(events, *self.vectors_of(events))
+        _, V, noise, surprise = self._equations(events)
         VP = V @ known.covariance
         S = VP @ V.T + np.diag(noise)
         return known.tastes + np.linalg.solve(S, surprise - V @ known.tastes) @ VP, VP, S
 
-    def event_weights(self, events: Sequence[Event], rows: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-        heard, V, noise, surprise = self._equations(events, rows, vectors)
+    def event_weights(self, events: Sequence[Event]) -> np.ndarray:
+        heard, V, noise, surprise = self._equations(events)
         weights = np.zeros(len(events))
         weights[heard] = (surprise - V @ self._tastes(events)) / noise
         return weights
 
-    def _equations(
-        self, events: Sequence[Event], rows: np.ndarray, vectors: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _equations(self, events: Sequence[Event]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return which events say something, and v, noise and y - mu of those."""
+        rows, vectors = self.vectors_of(events)
         kinds = np.fromiter(map(_CODES.__getitem__, map(itemgetter(1), events)), np.int64, len(events))
         trust = self._trust[kinds]
         heard = np.flatnonzero(trust)  # not a skip, nor what the policy gives no weight

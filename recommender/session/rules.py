@@ -25,16 +25,9 @@ _ONE = np.ones(1, dtype=np.float32)
 
 
 class LearningRule(ABC):
-    """Scores from events.
+    """Scores from events."""
 
-    A rule that accepts text has `movie_vectors` (n_movies, k) float32, and, where noise means something to it,
-    `movie_noise` (n_movies,), the variance of an answer. Other rules are never given a pseudo-item.
-    """
-
-    accepts_text: ClassVar[bool] = False
     has_familiarity: ClassVar[bool] = False  # whether that setting of the policy changes the scores
-    movie_vectors: np.ndarray
-    movie_noise: Optional[np.ndarray] = None
 
     def with_policy(self, policy: PolicySettings) -> LearningRule:
         """Return the rule under another policy; the rule itself, where no setting of it can change in a session."""
@@ -60,10 +53,11 @@ class VectorRule(LearningRule):
     """The formula of the header over movie vectors (n_movies, k); a subclass says how much each event weighs.
 
     base: (n_movies,) float32, the score that a movie has for anybody; None for 0.  scale: (n_movies,), None for 1.
+    movie_noise: (n_movies,), the variance of an answer, where the rule has one.
     Cost of `scores`: one matrix-vector product, O(n_movies k), and that of `event_weights`.
     """
 
-    accepts_text = True
+    movie_noise: Optional[np.ndarray] = None
 
     def __init__(
         self, movie_vectors: np.ndarray, base: Optional[np.ndarray] = None, scale: Optional[np.ndarray] = None
@@ -81,8 +75,8 @@ class VectorRule(LearningRule):
         self.base = base
 
     @abstractmethod
-    def event_weights(self, events: Sequence[Event], rows: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-        """Return w_o for every event, (n_events,) float64; rows: o, (n_events,); vectors: v_o, (n_events, k)."""
+    def event_weights(self, events: Sequence[Event]) -> np.ndarray:
+        """Return w_o for every event, (n_events,) float64."""
 
     def vectors_of(self, events: Sequence[Event]) -> tuple[np.ndarray, np.ndarray]:
         """Return the row (n_events,) and v_o (n_events, k) float64 of every event."""
@@ -92,27 +86,20 @@ class VectorRule(LearningRule):
             vectors[place] = events[place].item.vector
         return rows, vectors
 
-    def weighed(self, events: Sequence[Event]) -> tuple[np.ndarray, np.ndarray]:
-        """Return w_o (n_events,) and v_o (n_events, k) of every event, both float64."""
-        rows, vectors = self.vectors_of(events)
-        return self.event_weights(events, rows, vectors), vectors
-
     def user_vector(self, events: Sequence[Event]) -> np.ndarray:
-        weights, vectors = self.weighed(events)
-        return (weights @ vectors).astype(np.float32)
+        return (self.event_weights(events) @ self.vectors_of(events)[1]).astype(np.float32)
 
     def scores(self, events: Sequence[Event]) -> np.ndarray:
         user = self.user_vector(events)
         return np.asarray((user if self.base is None else np.concatenate((user, _ONE))) @ self._columns)
 
     def contributions(self, events: Sequence[Event], rows: np.ndarray) -> np.ndarray:
-        weights, vectors = self.weighed(events)
+        vectors = self.vectors_of(events)[1].astype(np.float32)  # exact enough, in a quarter of the time
         table = np.zeros((1 + len(events), len(rows)))
         if self.base is not None:
             table[0] = self.base[rows]
-        # In float32: a quarter of the time, exact enough.
-        table[1:] = vectors.astype(np.float32) @ self._columns[: vectors.shape[1], rows]
-        table[1:] *= weights[:, None]
+        table[1:] = vectors @ self._columns[: vectors.shape[1], rows]
+        table[1:] *= self.event_weights(events)[:, None]
         return table
 
 
@@ -146,7 +133,7 @@ class MovingAverage(VectorRule):
             SKIP: (0, 0),
         }
 
-    def event_weights(self, events: Sequence[Event], rows: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    def event_weights(self, events: Sequence[Event]) -> np.ndarray:
         n_favorites = [event.answer for event in events].count(FAVORITE)
         weights = np.empty(len(events))
         decay = 1.0  # what the events after this one leave of it

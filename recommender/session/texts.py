@@ -36,7 +36,7 @@ from ..text.requests import Request, RequestReader
 from ..text.vectors import KEYWORDS, VectorTable
 from ..text.word_match import STOP_WORDS, KeywordMatch, WordMatch, content_words
 from .cold_start import rating_weights
-from .rules import LearningRule
+from .rules import VectorRule
 from .state import PseudoItem, TextSignal
 
 LENGTH = 3.0  # of a pseudo-item's vector, in mean lengths of a movie's: a few words predict little, but are meant
@@ -53,7 +53,7 @@ class FreeText:
     """Encodes words about the movies of one catalogue."""
 
     catalog: Catalog
-    rule: LearningRule
+    rule: VectorRule
     backend: BaseEmbeddingBackend
     vectors: np.ndarray  # (n_movies, d) of the backend, zeros for a movie without a text
     keywords: Optional[KeywordMatch] = None  # of the same backend, where it has them
@@ -66,7 +66,7 @@ class FreeText:
         cls,
         folder: Path,
         catalog: Catalog,
-        rule: LearningRule,
+        rule: VectorRule,
         backend: str,
         settings: Mapping[str, Any],
         find_title: Callable[[str], Optional[int]],
@@ -92,9 +92,9 @@ class FreeText:
 
     def encode(self, text: str) -> TextSignal:
         """Return what `text` says of the movies; raises `ChoiceError` where it says nothing."""
-        bridge = self.bridge if self.rule.accepts_text else None  # before the model is read: each takes memory
+        bridge = self.bridge  # before the model is read: each takes memory
         fit, contradictions, x, request = self._read(text)
-        item = self._pseudo_item(bridge, x) if bridge and x.any() else None
+        item = self._pseudo_item(bridge, x) if x.any() else None
         return TextSignal(fit, contradictions, item, request.read_as(), "; ".join(request.unknown), x)
 
     def rank(self, text: str) -> np.ndarray:
