@@ -12,8 +12,8 @@ A profile of what was imported has answers as a session understands them, and th
     seen without a rating: seen;  on a watchlist: later
 
 A profile without favorites gets the ten best of the likes, later ones first where the ratings are equal: on held-out
-people that ranks better than none and not below four, twenty or all (tests/benchmarks/import_history.py). Movies keep
-their ratings and dates in `ratings`; films that the catalogue lacks are in `missed`, for a later one.
+people that ranks better than none and not below four, twenty or all. Movies keep their ratings and dates in `ratings`;
+films that the catalogue lacks are in `missed`, for a later one.
 """
 
 from __future__ import annotations

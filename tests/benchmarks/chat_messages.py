@@ -7,7 +7,6 @@ the movie, or one of the same name, was tagged there; people leave some titles u
 
 from __future__ import annotations
 
-import argparse
 import re
 import time
 from contextlib import suppress
@@ -26,6 +25,7 @@ from recommender.data.catalog import parse_title
 from recommender.data.errors import ChoiceError
 from recommender.text.dialogues import read_dialogues
 from recommender.text.everyday_words import ALSO
+from tests.benchmarks.tools import flags
 
 MESSAGES = Path(__file__).resolve().parents[1] / "chat_messages.yaml"
 TASTE = {"likes": "like", "dislikes": "dislike"}
@@ -115,11 +115,7 @@ def times(recommender: Recommender, data: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--part", choices=PARTS)
-    parser.add_argument("--dialogues", type=Path)
-    parser.add_argument("--time", action="store_true")
-    args = parser.parse_args()
+    args = flags(__doc__, part=str, dialogues=Path, time=False)
     recommender = Recommender.load()
     if args.time:
         return print(times(recommender, yaml.safe_load(MESSAGES.read_text(encoding="utf-8"))))

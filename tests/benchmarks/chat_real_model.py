@@ -9,7 +9,6 @@ with the address that `python -m tests.real_model` prints.
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 
 import numpy as np
@@ -18,6 +17,7 @@ from recommender import Recommender
 from recommender.chat.chat import Chat, ChatState
 from recommender.chat.client import FORMS, ChatClient
 from recommender.chat.rerank import LLMReranker
+from tests.benchmarks.tools import flags
 from tests.real_model import MODEL, serving
 
 FAVORITES = ["Heat and Fargo", "Alien", "Amelie", "Toy Story and Up", "The Godfather", "Whiplash", "Blade Runner"]
@@ -58,9 +58,7 @@ def converse(recommender: Recommender, reranker: LLMReranker, n: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--conversations", type=int, default=10)
-    given, recommender = parser.parse_args(), Recommender.load()
+    given, recommender = flags(__doc__, conversations=10), Recommender.load()
     with serving() as url:
         for way in WAYS:
             print(f"{way:<22}", converse(recommender, model(url, way), given.conversations), flush=True)

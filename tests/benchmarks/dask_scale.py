@@ -9,12 +9,8 @@ most, which is what passes where every process has a core of its own. Medians; t
 `--folder` keeps the made-up ratings.
 """
 
-import os
-
-os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
-
-import argparse
 import functools
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -28,6 +24,7 @@ from recommender.everybody import write_lists
 from recommender.learn.svd import SvdModel
 from recommender.linalg.engine import DaskEngine, Engine
 from tests.benchmarks.synthetic import KEPT, synthetic_interactions
+from tests.benchmarks.tools import flags
 
 N_USERS, N_MOVIES, N_RATINGS = KEPT
 TIMES, LISTED = 4, 20  # people; movies in a list
@@ -75,11 +72,7 @@ def fit(data: Interactions, engine: Engine) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ratings", type=int, default=N_RATINGS, metavar="N")
-    parser.add_argument("--repeats", type=int, default=3, metavar="N")
-    parser.add_argument("--folder", type=Path, metavar="DIR")
-    given = parser.parse_args()
+    given = flags(__doc__, ratings=N_RATINGS, repeats=3, folder=Path)
     share = given.ratings / N_RATINGS
     with tempfile.TemporaryDirectory() as temporary:
         folders = [(given.folder or Path(temporary)) / f"{given.ratings} x {times}" for times in (1, TIMES)]

@@ -5,24 +5,18 @@ with the same confidences and ridge, and sweep in turns. Times are processor sec
 once before the first sweep is printed beside them.
 """
 
-import os
-
-os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
-
-import statistics
+from functools import partial
+from statistics import median
 
 import numpy as np
-
-try:
-    from implicit.cpu.als import AlternatingLeastSquares
-    from scipy.sparse import csr_matrix
-except ImportError:
-    raise SystemExit("this benchmark compares with implicit: pip install implicit") from None
+from implicit.cpu.als import AlternatingLeastSquares
+from scipy.sparse import csr_matrix
 
 from recommender.data.interactions import Interactions
 from recommender.learn.ials import rows_by_movie
 from recommender.linalg.conjugate_gradient import blocks_of_rows, conjugate_gradient
-from tests.benchmarks.synthetic import KEPT, synthetic_interactions, timed
+from tests.benchmarks.synthetic import KEPT, synthetic_interactions
+from tests.benchmarks.tools import in_turns, ratio, timed
 
 LAMBDA, ALPHA, CG_STEPS, REPEATS = 20.0, 3.0, 3, 3
 
@@ -67,19 +61,17 @@ def main() -> None:
     data, k = synthetic_interactions(*KEPT, np.random.default_rng(0)), 50
     weights = (ALPHA * np.where(data.ratings >= 4, 1.0, 0.3)).astype(np.float32)
     print(f"{data.n_ratings:,} ratings, {data.n_users:,} users, {data.n_movies:,} movies, {k} factors")
-    sweeps, vectors, spent = {}, {}, {"ours": [], "implicit": []}
+    sweeps, vectors = {}, {}
     for name, prepare in (("ours", ours), ("implicit", implicit)):
-        seconds, sweeps[name] = timed(prepare, data, weights, k)
+        seconds, sweep = timed(prepare, data, weights, k)
         print(f"{name}, once: {seconds:.2f} s")
         rng = np.random.default_rng(1)
         vectors[name] = [rng.normal(0, 0.1 / k**0.5, (n, k)).astype(np.float32) for n in (data.n_users, data.n_movies)]
-    for _ in range(REPEATS):
-        for name, sweep in sweeps.items():
-            spent[name].append(timed(sweep, *vectors[name])[0])
-    medians = {name: statistics.median(seconds) for name, seconds in spent.items()}
-    for name, median in medians.items():
-        print(f"{name}: median {median:.2f} s, loss {loss(data, weights, *vectors[name]):.7g}")
-    print(f"ratio {medians['ours'] / medians['implicit']:.2f}")
+        sweeps[name] = partial(sweep, *vectors[name])
+    spent = in_turns(sweeps, REPEATS)
+    for name, seconds in spent.items():
+        print(f"{name}: median {median(seconds):.2f} s, loss {loss(data, weights, *vectors[name]):.7g}")
+    print(f"ratio {ratio(spent['ours'], spent['implicit']):.2f}")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,15 @@
 """Our indexes beside FAISS, one thread, interleaved repeats in one process; medians, and ratios of ours to FAISS.
 
-    PYTHONPATH=. PYTHON tests/benchmarks/indexes.py [--million] [--data ml.zip]
+    PYTHON -m tests.benchmarks.indexes [--million] [--data ml.zip]
 
 PYTHON: one with faiss-cpu, hnswlib and our own dependencies. Exact: the 20 nearest of random vectors of 64 dimensions,
 for one query and for 100. HNSW: recall@20 and milliseconds a query, on vectors in 1,000 clusters, and with --data on
 the movie vectors of an SVD, queried with those of its users.
 """
 
-import os
-
-os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
-
-import argparse
-import statistics
 import time
 from pathlib import Path
+from statistics import median
 
 import faiss
 import numpy as np
@@ -22,6 +17,7 @@ import numpy as np
 from model.evaluate import read_set
 from recommender.learn.svd import SvdModel
 from recommender.retrieve import ExactIndex, HnswIndex
+from tests.benchmarks.tools import flags, ratio
 
 K, D = 20, 64
 
@@ -40,10 +36,10 @@ def exact(n: int, n_queries: int, repeats: int) -> None:
     theirs.add(vectors)
     rows, others = ours.search(queries[0], K)[0], theirs.search(queries[0], K)[1]
     assert np.mean([len({*a} & {*b}) for a, b in zip(rows.tolist(), others.tolist())]) > K - 0.1
-    times = np.array([(seconds(ours.search, block, K), seconds(theirs.search, block, K)) for block in queries])
-    mine, faiss_ = np.median(times, axis=0) * 1e3
-    ratio = statistics.median((times[:, 0] / times[:, 1]).tolist())
-    print(f"exact  n {n:>9,}  queries {n_queries:>3}  ours {mine:9.3f} ms  FAISS {faiss_:9.3f} ms  ratio {ratio:.2f}")
+    times = list(zip(*[(seconds(ours.search, block, K), seconds(theirs.search, block, K)) for block in queries]))
+    mine, faiss_ = (1e3 * median(each) for each in times)
+    print(f"exact  n {n:>9,}  queries {n_queries:>3}  ours {mine:9.3f} ms  FAISS {faiss_:9.3f} ms", end="  ")
+    print(f"ratio {ratio(*times):.2f}")
 
 
 def hnsw(name: str, vectors: np.ndarray, queries: np.ndarray) -> None:
@@ -56,15 +52,12 @@ def hnsw(name: str, vectors: np.ndarray, queries: np.ndarray) -> None:
     times = [seconds(index.search, query, K) for query in queries]
     print(
         f"HNSW   {name}: {len(vectors):,} x {vectors.shape[1]}, recall@{K} {recall:.4f}, "
-        f"{statistics.median(times) * 1e3:.3f} ms a query, built in {built:.0f} s"
+        f"{median(times) * 1e3:.3f} ms a query, built in {built:.0f} s"
     )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--million", action="store_true", help="also a million vectors: takes minutes and 2 GB")
-    parser.add_argument("--data", type=Path, help="raw ratings, for the vectors of an SVD")
-    given = parser.parse_args()
+    given = flags(__doc__, million=False, data=Path)  # a million takes minutes and 2 GB
     faiss.omp_set_num_threads(1)
     for n in (10_000, 62_000, *([1_000_000] if given.million else [])):
         exact(n, 1, 3_000_000 // n + 20)

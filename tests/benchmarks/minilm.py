@@ -8,19 +8,15 @@ Prints the median seconds of both and the median of the rounds' ratios (goal: at
 the two's vectors, and the time of fresh processes from their start to the first vector (goal: at least 5 times faster).
 """
 
-import argparse
-import importlib.util
 import os
-import statistics
 import subprocess
 import sys
 import time
 import timeit
 from functools import partial
+from statistics import median
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-for flag, default in (("--texts", 150), ("--repeats", 3), ("--threads", 1)):
-    parser.add_argument(flag, type=int, default=default)
+from tests.benchmarks.tools import flags, ratio
 
 IMPORTS = (
     "from recommender.text.registry import make_backend; from recommender.text.backends import minilm; make_backend"
@@ -29,9 +25,7 @@ TORCH = "('sentence-transformers', model=str(minilm.package_folder()), device='c
 
 
 def main() -> None:
-    if importlib.util.find_spec("sentence_transformers") is None:
-        raise SystemExit("this benchmark compares with sentence-transformers: pip install sentence-transformers")
-    arguments = parser.parse_args()
+    arguments = flags(__doc__, texts=150, repeats=3, threads=1)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(arguments.threads)  # before numpy and torch are imported
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -53,14 +47,14 @@ def main() -> None:
             begin = time.perf_counter()
             vectors[who] = backends[who].embed_texts(texts)
             seconds[who].append(time.perf_counter() - begin)
-    ratio = statistics.median(a / b for a, b in zip(*seconds.values()))
-    medians = ", ".join(f"{who} {statistics.median(times):.2f} s" for who, times in seconds.items())
+    medians = ", ".join(f"{who} {median(times):.2f} s" for who, times in seconds.items())
     cosine = float((vectors["numpy"] * vectors["torch"]).sum(axis=1).min())
-    print(f"{arguments.threads} thread(s): {medians}, ratio {ratio:.2f}; smallest cosine {cosine:.7f}", flush=True)
+    found = ratio(*seconds.values())
+    print(f"{arguments.threads} thread(s): {medians}, ratio {found:.2f}; smallest cosine {cosine:.7f}", flush=True)
     starts = []
     for made in ("('minilm', weights='float32')", TORCH):
         fresh = partial(subprocess.run, [sys.executable, "-c", f"{IMPORTS}{made}.embed_texts(['x'])"], check=True)
-        starts.append(statistics.median(timeit.repeat(fresh, number=1, repeat=5)))
+        starts.append(median(timeit.repeat(fresh, number=1, repeat=5)))
     print(
         "start to first vector: numpy {:.2f} s, torch {:.2f} s,".format(*starts), f"{starts[1] / starts[0]:.1f} times"
     )

@@ -9,23 +9,17 @@ types when reading, times left as numbers, one `np.lexsort`, groups once, nothin
 `--folder` keeps the data for the next run.
 """
 
-import argparse
-import os
 import shutil
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import pandas as pd
 
 from tests.benchmarks.synthetic import FULL, N_TAGS, synthetic_ratings, synthetic_tags
+from tests.benchmarks.tools import Spent, flags, measure, ratio
 
-os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # of the measured processes
-ROOT = Path(__file__).resolve().parents[2]
 LARGEST_MOVIE_ID = 209_171
 
 REFERENCE = """
@@ -61,6 +55,9 @@ m.to_csv(out + "/movie_metadata.csv", index=False)
 
 
 def write_data(folder: Path, n_ratings: int) -> None:
+    """Write ratings, tags and movies of the size and shape of MovieLens 25M, unless the folder has them."""
+    if (folder / "movies.csv").is_file():
+        return
     rng = np.random.default_rng(25)
     scale = min(1.0, n_ratings / FULL[2])
     n_users, n_movies = int(FULL[0] * scale), int(FULL[1] * scale**0.5)
@@ -76,41 +73,23 @@ def write_data(folder: Path, n_ratings: int) -> None:
     (folder / "movies.csv").write_text("movieId,title,genres\n" + "".join(rows), encoding="utf-8")
 
 
-def measure(command: list[str]) -> tuple[float, float, float]:  # wall seconds, processor seconds, peak resident GB
-    started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds, process.returncode = time.perf_counter() - started, os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"{command[:2]} ended with {process.returncode}")
-    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e9
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--ratings", type=int, default=FULL[2])
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--folder", type=Path)
-    arguments = parser.parse_args()
+    given = flags(__doc__, ratings=FULL[2], repeats=3, folder=Path)
     with tempfile.TemporaryDirectory() as temporary:
-        data, out = arguments.folder or Path(temporary) / "data", Path(temporary) / "out"
-        if not (data / "movies.csv").is_file():
-            write_data(data, arguments.ratings)
-        flags = ["preprocess.setup", "--data", str(data), "--output", str(out), "--format", "npy"]
-        commands = {"preprocess.setup": ["-m", *flags], "plain pandas": ["-c", REFERENCE, str(data), str(out)]}
-        runs: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
-        for name, command in [*commands.items()] * arguments.repeats:
+        data, out = given.folder or Path(temporary) / "data", Path(temporary) / "out"
+        write_data(data, given.ratings)
+        own = ["-m", "preprocess.setup", "--data", str(data), "--output", str(out), "--format", "npy"]
+        commands = {"preprocess.setup": own, "plain pandas": ["-c", REFERENCE, str(data), str(out)]}
+        runs: dict[str, list[Spent]] = {name: [] for name in commands}
+        for name, command in [*commands.items()] * given.repeats:
             out.mkdir()
-            runs[name].append(measure(command))
+            runs[name].append(measure(*command))
             shutil.rmtree(out)
-    for name, measured in runs.items():
-        wall, busy, memory = zip(*measured)
-        print(
-            f"{name:<18} {statistics.median(wall):6.1f} s wall, {statistics.median(busy):6.1f} s of the processor",
-            end="",
-        )
-        print(f"   peak {max(memory):.2f} GB   {np.round(wall, 1)}")
-    ratios = np.median([np.divide(own, other) for own, other in zip(*runs.values())], axis=0)
+    ours, pandas = (list(zip(*spent)) for spent in runs.values())  # wall, busy, memory
+    for name, spent in zip(runs, (ours, pandas)):
+        wall, busy, memory = map(median, spent)
+        print(f"{name:<18} {wall:6.1f} s wall, {busy:6.1f} s of the processor, peak {memory:.2f} GB")
+    ratios = [ratio(*both) for both in zip(ours, pandas)]
     print("ratio of the times {:.2f}, of processor time {:.2f}, of memory {:.2f}".format(*ratios))
 
 

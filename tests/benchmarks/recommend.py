@@ -1,5 +1,5 @@
-"""`Recommender.recommend` on the shipped data: seconds of the first and of later calls, four threads at once, and how
-well a list of ratings is served by models that never saw the person.
+"""`Recommender.recommend` on the shipped data: seconds of the first and of later calls, and how well a list of ratings
+is served by models that never saw the person.
 
     python -m tests.benchmarks.recommend
     python -m tests.benchmarks.recommend --fold-in ease,svd,two_tower --data data/ml-latest-small.zip --set A
@@ -9,27 +9,26 @@ A figure stands beside its alternative: a stored model beside one that is fitted
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 
 from model import train_ranking_model
-from model.evaluate import SETS, read_set
+from model.evaluate import read_set
 from recommender import Recommender, ranking
 from recommender.data.settings import default_folder
 from recommender.evaluate import protocols
 from recommender.evaluate.run import ranking_quality
 from recommender.evaluate.significance import bootstrap
 from recommender.learn import registry
-from recommender.learn.base import Ranker, best_unseen
+from recommender.learn.base import best_unseen
+from tests.benchmarks.tools import flags
 
 FIRST = """
 import time
@@ -52,46 +51,24 @@ def first_calls(folder: Path, methods: list[Optional[str]]) -> None:
 
 
 def warm_calls(recommender: Recommender, methods: list[Optional[str]], n: int = 1000) -> None:
-    """Print median and 99th percentile over random users, best of three calls, and of their ratings as lists."""
+    """Print percentiles of the processor time for random users, and for their ratings as lists."""
     history = recommender.models.history
     users = np.random.default_rng(0).choice(np.flatnonzero(np.diff(history.indptr)), n)
     for method in methods:
         recommender.recommend(1, 10, method)
         for kind in ("id", "list"):
-            times, cpu = [], []
+            times = []
             for row in users.tolist():
                 known = history.row(row)
                 given: Any = int(history.user_ids[row])
                 if kind == "list":
                     ids = history.movie_ids[history.movie_rows[known]]
                     given = list(zip(ids.tolist(), history.ratings[known].tolist()))
-                calls = []
-                for _ in range(3):
-                    started, of_thread = time.perf_counter(), time.thread_time()
-                    recommender.recommend(given, 10, method)
-                    calls.append((time.perf_counter() - started, time.thread_time() - of_thread))
-                times.append(min(calls)[0])
-                cpu.append(min(call[1] for call in calls))
+                started = time.thread_time()
+                recommender.recommend(given, 10, method)
+                times.append(time.thread_time() - started)
             p50, p99 = 1e3 * np.percentile(times, [50, 99])
-            busy = 1e3 * np.percentile(cpu, 99)
-            name = f"{method or 'default':14} by {kind:4}"
-            print(f"  {name}  p50 {p50:6.2f} ms   p99 {p99:6.2f} ms, of the processor {busy:6.2f} ms")
-
-
-def threads(method: str) -> None:
-    """Print how often the model is fitted when four threads ask for it first, and whether they hear the same."""
-    fits, fit = [], Ranker.fit
-
-    def counted(model: Ranker, train: Any) -> Any:
-        fits.append(model.name)
-        return fit(model, train)
-
-    Ranker.fit = counted  # type: ignore[method-assign]
-    recommender = Recommender.load()
-    with ThreadPoolExecutor(4) as pool:
-        lists = list(pool.map(lambda user: recommender.recommend(user, 10, method), [1] * 4))
-    Ranker.fit = fit  # type: ignore[method-assign]
-    print(f"  {method}: {len(fits)} fit, results equal: {all(one == lists[0] for one in lists)}")
+            print(f"  {method or 'default':14} by {kind:4}  p50 {p50:6.2f} ms   p99 {p99:6.2f} ms")
 
 
 def fold_in(data: Path, name: str, methods: list[str], folds: int) -> None:
@@ -124,13 +101,8 @@ def fold_in(data: Path, name: str, methods: list[str], folds: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--store", default="ease", metavar="NAMES", help="models to store first, such as ease,stacker")
-    parser.add_argument("--fold-in", metavar="NAMES", help="compare a list with being in the data, by these models")
-    parser.add_argument("--data", type=Path, default=Path("data/ml-latest-small.zip"))
-    parser.add_argument("--folds", type=int, default=20, help="parts of the people, each kept from a fit (default: 20)")
-    parser.add_argument("--set", default="B", choices=tuple(SETS))
-    given = parser.parse_args()
+    # store: models to store first.  fold_in: compare a list with being in the data.  folds: each kept from a fit
+    given = flags(__doc__, store="ease", fold_in="", data=Path("data/ml-latest-small.zip"), folds=20, set="B")
     if given.fold_in:
         print(f"nDCG@10, set {given.set}, the same people in the data and as lists:")
         return fold_in(given.data, given.set, given.fold_in.split(","), given.folds)
@@ -145,8 +117,6 @@ def main() -> None:
         first_calls(folder, [None, "two_tower", *stored])
         print("warm calls:")
         warm_calls(Recommender.load(folder), [None, "two_tower", "svd", "embedding", *stored])
-    print("four threads, first call:")
-    threads("item_knn")
 
 
 if __name__ == "__main__":

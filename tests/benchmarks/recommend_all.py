@@ -5,14 +5,8 @@
 One thread, CSV written. The products alone are those of the same blocks of users; memory is the peak of the process.
 """
 
-import os
-
-os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
-
-import argparse
 import resource
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +16,11 @@ from recommender.data.interactions import Interactions
 from recommender.everybody import BLOCK, write_lists
 from recommender.learn.base import best_unseen
 from recommender.learn.svd import SvdModel
+from tests.benchmarks.tools import flags, timed
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--users", type=int, default=162_000, metavar="N")
-    n_users, n_movies, k, each = parser.parse_args().users, 13_000, 50, 150
+    n_users, n_movies, k, each = flags(__doc__, users=162_000).users, 13_000, 50, 150
     rng = np.random.default_rng(0)
     rows = (
         rng.integers(0, n_movies, n_users, dtype=np.int32)[:, None] + np.arange(each, dtype=np.int32) * 83
@@ -41,21 +34,13 @@ def main() -> None:
     model.movie_ids, model.movie_counts_, model.newest_ = ids, np.full(n_movies, 1000), np.array([0])
     model.movie_embeddings_ = rng.standard_normal((n_movies, k)).astype(np.float32)
 
-    users = rng.standard_normal((n_users, k)).astype(np.float32)
-    started = time.process_time()
-    for low in range(0, n_users, BLOCK):
-        users[low : low + BLOCK] @ model.movie_embeddings_.T
-    bare = time.process_time() - started
-    started = time.process_time()
-    for low in range(0, n_users, BLOCK):
-        block = np.arange(low, min(low + BLOCK, n_users))
-        best_unseen(model.score(history, block), history, block, 20)
-    ranked = time.process_time() - started
+    users, allowed = rng.standard_normal((n_users, k)).astype(np.float32), np.ones(n_movies, dtype=bool)
+    blocks = [np.arange(low, min(low + BLOCK, n_users)) for low in range(0, n_users, BLOCK)]
+    bare, _ = timed(lambda: [len(users[block] @ model.movie_embeddings_.T) for block in blocks])
+    ranked, _ = timed(lambda: [best_unseen(model.score(history, block), history, block, 20) for block in blocks])
     with tempfile.TemporaryDirectory() as folder:
-        started, allowed = time.process_time(), np.ones(n_movies, dtype=bool)
-        args = (range(n_users), 20, 0, allowed, {}, lambda done, total: None)
-        write_lists(Path(folder, "all.csv"), model, history, catalog, *args)
-        written = time.process_time() - started
+        asked = (range(n_users), 20, 0, allowed, {}, lambda done, total: None)
+        written, _ = timed(write_lists, Path(folder, "all.csv"), model, history, catalog, *asked)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(
         f"{n_users:,} users x {n_movies:,} movies: products {bare:.1f} s, ranked {ranked:.1f} s, {ranked / bare:.2f}x"

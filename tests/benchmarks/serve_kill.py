@@ -8,11 +8,9 @@ its session, in order; at most the one that was under way is there too; and ever
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import signal
-import sys
 import tempfile
 import threading
 import time
@@ -21,9 +19,7 @@ from typing import Any
 
 import requests
 
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parents[2])
-
+from tests.benchmarks.tools import flags
 from tests.serving import Client, program
 
 
@@ -58,10 +54,7 @@ class Person:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--times", type=int, default=50)
-    parser.add_argument("--clients", type=int, default=4)
-    given = parser.parse_args()
+    given = flags(__doc__, times=50, clients=4)
     people, rng, token, lost, untold = [Person() for _ in range(given.clients)], random.Random(0), "", 0, 0
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(given.times + 1):

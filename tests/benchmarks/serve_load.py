@@ -7,25 +7,22 @@ Prints the start, requests a second, latencies, errors, and the memory of the se
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import multiprocessing
 import os
 import random
-import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parents[2])
-
-from tests.serving import program
+from tests.benchmarks.tools import flags
+from tests.serving import Client, program
 
 N_PROCESSES = 4
+FAVORITES, ANSWERS = [1, 6, 260, 296, 318, 527, 593, 1214, 2571], ["like", "dislike", "later", "skip"]
 WORDS = ("matrix", "godfathr", "star w", "amelie", "lord of the", "toy", "alien", "seven samurai", "heat", "blade run")
 
 
@@ -51,7 +48,7 @@ def client(number: int, port: int, token: str, until: float, found: Any) -> None
         started = time.perf_counter()
         line.request(method, path, None if body is None else json.dumps(body), headers)
         answer = line.getresponse()
-        content = answer.read()
+        content = answer.read() or b"null"
         latencies.append(time.perf_counter() - started)
         if answer.status >= 300:
             errors.append(f"{answer.status} {path} {content[:200]!r}")
@@ -67,16 +64,10 @@ def client(number: int, port: int, token: str, until: float, found: Any) -> None
             ask("GET", f"/movies/search?q={rng.choice(WORDS).replace(' ', '+')}&limit=8")
         elif session is None or len(session["answers"]) >= 30 or session["movie"] is None:
             if session:
-                line.request("DELETE", f"/sessions/{session['session_id']}", headers=headers)
-                line.getresponse().read()
-            session = ask(
-                "POST", "/sessions", {"favorites": rng.sample([1, 6, 260, 296, 318, 527, 593, 1214, 2571], 4)}
-            )
+                ask("DELETE", f"/sessions/{session['session_id']}")
+            session = ask("POST", "/sessions", {"favorites": rng.sample(FAVORITES, 4)})
         else:
-            given = {
-                "movie_id": session["movie"]["movie_id"],
-                "answer": rng.choice(["like", "dislike", "later", "skip"]),
-            }
+            given = {"movie_id": session["movie"]["movie_id"], "answer": rng.choice(ANSWERS)}
             session = ask("POST", f"/sessions/{session['session_id']}/answer", given) or session
     found.put((latencies, errors))
 
@@ -91,17 +82,11 @@ def several(numbers: range, *given: Any) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--clients", type=int, default=32)
-    given = parser.parse_args()
+    given = flags(__doc__, seconds=60.0, clients=32)
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         with program(Path(folder, "serve.sqlite"), "--rate", "1e6") as (process, url, token):
-            port = int(url.rstrip("/").rpartition(":")[2])
-            line = http.client.HTTPConnection("127.0.0.1", port)
-            line.request("GET", "/ready")
-            assert line.getresponse().status == 200
+            assert Client(url, token)("GET", "/ready").ok
             taken = processor(process.pid)
             wall = time.perf_counter() - started
             print(f"start to /ready {wall:.2f} s, {taken:.2f} s of it computed, {memory(process.pid):.0f} MB")
@@ -109,9 +94,8 @@ def main() -> None:
             began = time.time()
             until = began + given.seconds
             numbers = [range(start, given.clients, N_PROCESSES) for start in range(N_PROCESSES)]
-            clients = [
-                multiprocessing.Process(target=several, args=(some, port, token, until, found)) for some in numbers
-            ]
+            given_to = (int(url.rstrip("/").rpartition(":")[2]), token, until, found)
+            clients = [multiprocessing.Process(target=several, args=(some, *given_to)) for some in numbers]
             for one in clients:
                 one.start()
             held = []

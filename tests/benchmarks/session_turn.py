@@ -10,11 +10,6 @@ vectors, 4 favorites, answers at random, one BLAS thread. The fitted model has r
 
 from __future__ import annotations
 
-import os
-
-os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
-
-import argparse
 import time
 import timeit
 
@@ -24,6 +19,7 @@ from recommender.session.engine import SessionEngine
 from recommender.session.gaussian import ConditionalGaussian, Gaussian, GaussianSettings
 from recommender.session.rules import LearningRule, MovingAverage
 from recommender.session.state import ANSWERS, FAVORITE, Event
+from tests.benchmarks.tools import flags
 from tests.test_session import make_catalog
 
 N_SESSIONS, N_TURNS, N_ANSWERS = 15, 20, (20, 200, 1000)
@@ -56,9 +52,7 @@ def explain_time(rule: LearningRule, n: int, rng: np.random.Generator) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Time turns of a session.")
-    parser.add_argument("--rank", type=int, default=32, metavar="K", help="length of the vectors (default: 32)")
-    rank, rng = parser.parse_args().rank, np.random.default_rng(0)
+    rank, rng = flags(__doc__, rank=32).rank, np.random.default_rng(0)
     columns = "".join(f"{f'{n:,} answers':>17}" for n in N_ANSWERS)
     print(f"ms of a turn, p50 (p99), rank {rank}\n{'movies':>7} {'rule':<21}{columns}{'explain 50 events':>19}")
     for n in (13_000, 62_000):

@@ -13,16 +13,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
+from statistics import median
 
-import numpy as np
+from tests.benchmarks.tools import ROOT, ratio
 
 
 def until(command: list[str], prompt: bytes, environment: dict[str, str]) -> float:
     """Return the milliseconds from start to `prompt`, or to the end."""
     start, seen = time.perf_counter(), b""
-    root = Path(__file__).parents[2]
-    with subprocess.Popen([sys.executable, *command], cwd=root, env=environment, stdin=-1, stdout=-1) as program:
+    with subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, stdin=-1, stdout=-1) as program:
         while prompt not in seen and (piece := os.read(program.stdout.fileno(), 4096)):  # type: ignore[union-attr]
             seen += piece
         elapsed = 1000 * (time.perf_counter() - start)
@@ -36,9 +35,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as cache:
         environment["PYTHONPYCACHEPREFIX"] = cache
         rounds = [[until(command, b"Favorite 1 of 4: ", environment) for command in commands] for _ in range(16)]
-    times = np.array(rounds)[1:]
-    (prompt, numpy), ratio = np.median(times, axis=0), np.median(times[:, 0] / times[:, 1])
-    print(f"first prompt {prompt:.1f} ms, import numpy {numpy:.1f} ms, ratio {ratio:.2f}: goal at most 2.2")
+    ours, numpy = zip(*rounds[1:])
+    print(f"first prompt {median(ours):.1f} ms, import numpy {median(numpy):.1f} ms", end=", ")
+    print(f"ratio {ratio(ours, numpy):.2f}: goal at most 2.2")
 
 
 if __name__ == "__main__":

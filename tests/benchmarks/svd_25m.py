@@ -9,28 +9,24 @@ repeats, and the ratio of ours to theirs within each. "energy" is the captured s
 rank 50 can do.
 """
 
-import os
-
-os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+from statistics import median
 
 import numpy as np
+import scipy.sparse
+from sklearn.decomposition import TruncatedSVD
 
 from recommender.data.interactions import Interactions
 from recommender.learn.svd import SvdModel
 from recommender.linalg.randomized_svd import captured_energy, randomized_svd
 from recommender.linalg.sparse import SparseMatrix
-from tests.benchmarks.synthetic import FULL, synthetic_interactions, timed
+from tests.benchmarks.synthetic import FULL, synthetic_interactions
+from tests.benchmarks.tools import ratio, timed
 
 RANK, REPEATS = 50, 3
 PAIRS = ((5, 6), (15, 8))  # n_iter of theirs, passes of ours
 
 
 def compare(data: Interactions, signal: str) -> None:
-    try:
-        import scipy.sparse
-        from sklearn.decomposition import TruncatedSVD
-    except ImportError:
-        raise SystemExit("this benchmark compares with scikit-learn: pip install scikit-learn") from None
     values = SvdModel(signal=signal).values(data)
     rows = (data.indptr, data.movie_rows, values)
 
@@ -45,15 +41,13 @@ def compare(data: Interactions, signal: str) -> None:
     best = captured_energy(A, randomized_svd(A, RANK, np.random.default_rng(0), 16, 48).s)
     print(f"{data.n_ratings:,} ratings; {signal}, rank {RANK} can hold {best:.2%}; ours builds in {building:.2f} s")
     for n_iter, passes in PAIRS:
-        seconds, energy = np.empty((REPEATS, 2)), np.empty((REPEATS, 2))
-        for repeat in range(REPEATS):
-            for side, (method, passes_of_it) in enumerate(((ours, passes), (theirs, n_iter))):
-                seconds[repeat, side], s = timed(method, passes_of_it, repeat)
-                energy[repeat, side] = captured_energy(A, s) / best
-        medians, least = np.median(seconds, axis=0), energy.min(axis=0)
-        print(f"  TruncatedSVD n_iter={n_iter:<3} {medians[1]:6.2f} s  energy at least {least[1]:.5f} of the best")
-        print(f"  ours passes={passes:<10} {medians[0]:6.2f} s  energy at least {least[0]:.5f}")
-        print(f"  ratio {np.median(seconds[:, 0] / seconds[:, 1]):.2f}", flush=True)
+        turns = [(timed(ours, passes, seed), timed(theirs, n_iter, seed)) for seed in range(REPEATS)]
+        seconds = []
+        for name, side in zip((f"ours, passes={passes}", f"TruncatedSVD, n_iter={n_iter}"), zip(*turns)):
+            seconds.append([spent for spent, _ in side])
+            least = min(captured_energy(A, s) / best for _, s in side)
+            print(f"  {name:<24} {median(seconds[-1]):6.2f} s  energy at least {least:.5f} of the best")
+        print(f"  ratio {ratio(*seconds):.2f}", flush=True)
 
 
 def main() -> None:

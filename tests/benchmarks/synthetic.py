@@ -11,8 +11,6 @@ person rates in one sitting somewhere in 20 years.
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from recommender.data.interactions import Interactions
@@ -28,13 +26,6 @@ RANKS = (1, 30, 200, 600, 1500, 3800, 13_181, 32_700, 59_047)
 COUNTS = (81_491, 47_000, 21_500, 10_300, 4_100, 1_000, 50, 5, 1)
 
 Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-
-
-def timed(call, *given):
-    """Return the CPU seconds that `call(*given)` took, and its result."""
-    start = time.process_time()
-    result = call(*given)
-    return time.process_time() - start, result
 
 
 def synthetic_ratings(n_users: int, n_movies: int, n_ratings: int, rng: np.random.Generator) -> Columns:

@@ -1,48 +1,21 @@
 """Time and accuracy of title search over 87,000 titles: `python -m tests.benchmarks.title_search`.
 
-The titles are those of ml-latest-small (or the shipped bundle where the zip is absent) and a made-up crowd: real titles
-whose content words are exchanged for words of other titles, one in five for a new word (the beginning of one and the
-end of another), so that words and spellings are as crowded as in a real list of this size.
+The titles are those of the shipped data and a made-up crowd: real titles whose content words are exchanged for words of
+other titles, one in five for a new word (the beginning of one and the end of another), so that words and spellings are
+as crowded as in a real list of this size.
 """
 
-import os
-
-os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
-
-import argparse
 import re
 import time
-from pathlib import Path
 
 import numpy as np
 
 from recommender import Recommender
 from recommender.data.catalog import Catalog
-from recommender.data.raw.ratings_table import read_ratings
-from recommender.data.raw.sources import open_source
 from recommender.data.titles import TitleIndex
-from tests.movielens import ZIP
+from tests.benchmarks.tools import ROOT, flags
 
-ROOT = Path(__file__).resolve().parents[2]
 Titles = dict[int, str]  # by movie id
-
-
-def titles_of(folder: Path) -> tuple[Titles, dict[int, int]]:
-    """Return the titles of a MovieLens folder or zip, and the numbers of ratings, by movie id."""
-    source = open_source(folder)
-    data = read_ratings(source).ratings
-    titles = {movie_id: title for movie_id, (title, _) in source.movies.items()}
-    return titles, dict(zip(data.movie_ids.tolist(), data.movie_counts().tolist()))
-
-
-def real_titles() -> tuple[Titles, dict[int, int]]:
-    """Return the titles and the numbers of ratings of real movies, by movie id."""
-    if not ZIP.is_file():
-        catalog = Recommender.load(ROOT / "processed").catalog
-        return dict(zip(catalog.movie_ids.tolist(), catalog.raw_titles)), dict(
-            zip(catalog.movie_ids, catalog.n_ratings)
-        )
-    return titles_of(ZIP)
 
 
 def crowd(titles: Titles, n: int, rng: np.random.Generator) -> tuple[Titles, dict[int, int]]:
@@ -76,14 +49,11 @@ def run(asked: list[list[str]], index: TitleIndex, ids: list[int]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--titles", type=int, default=87_000)
-    parser.add_argument("--data", type=Path, help="a MovieLens folder or zip with all titles, without a crowd")
-    args = parser.parse_args()
-    real, counts = titles_of(args.data) if args.data else real_titles()
-    made, made_counts = crowd(real, 0 if args.data else max(args.titles - len(real), 0), np.random.default_rng(0))
-    known = sorted(real, key=lambda movie_id: -counts.get(movie_id, 0))[:3650]
-    for name, titles in (("shipped size", {i: real[i] for i in known}), ("full size", {**real, **made})):
+    shipped, n = Recommender.load().catalog, flags(__doc__, titles=87_000).titles
+    real = dict(zip(shipped.movie_ids.tolist(), shipped.raw_titles))
+    counts = dict(zip(shipped.movie_ids.tolist(), shipped.n_ratings.tolist()))
+    made, made_counts = crowd(real, n - len(real), np.random.default_rng(0))
+    for name, titles in (("shipped", real), ("full size", {**real, **made})):
         rows = [{"movieId": str(i), "title": title, "genres": ""} for i, title in titles.items()]
         catalog = Catalog(rows, {**counts, **made_counts})
         builds = []

@@ -11,27 +11,21 @@ The line "same numbers" is the largest difference of the towers' matrices after 
 the same work.
 """
 
-import os
-
-os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
-
 import time
+from statistics import median
 from typing import Any
 
 import numpy as np
-
-try:
-    import torch
-    from torch.nn import Embedding, Linear, Module, ModuleList
-    from torch.nn.functional import cross_entropy, mse_loss
-except ImportError:
-    raise SystemExit("this benchmark compares with PyTorch: pip install torch") from None
+import torch
+from torch.nn import Embedding, Linear, Module, ModuleList
+from torch.nn.functional import cross_entropy, mse_loss
 
 from recommender.data.interactions import Interactions
 from recommender.learn.two_tower.losses import batch_candidates, log_frequencies
 from recommender.learn.two_tower.network import RECIPE, Batch, TwoTowerSettings, loss_and_gradient
 from recommender.learn.two_tower.training import Training
 from tests.benchmarks.synthetic import FULL, synthetic_interactions
+from tests.benchmarks.tools import ratio
 
 K, BATCH = 64, 1024
 SIDES = ("user", "movie")
@@ -93,8 +87,8 @@ def compare(objective: str, data: Interactions, batches: list[tuple[np.ndarray, 
         timed("ours", our_step, training, *batch, log_q)
     for name, values in seconds.items():
         if values:
-            ratio = np.median(np.array(seconds["ours"][:: 4 if name == "dense" else 1]) / np.array(values))
-            print(f"  {objective:<8}{name:<8}{1e3 * np.median(values):8.2f} ms   ours / this {ratio:.3f}")
+            found = ratio(seconds["ours"][:: 4 if name == "dense" else 1], values)
+            print(f"  {objective:<8}{name:<8}{1e3 * median(values):8.2f} ms   ours / this {found:.3f}")
     theirs = [layer.weight.detach().numpy().T for layer in nets["sparse"].layers]
     apart = max(float(np.abs(training.parameters[f"{side}_W"] - their).max()) for side, their in zip(SIDES, theirs))
     print(f"  same numbers: the matrices differ by up to {apart:.1e}")
