@@ -1,4 +1,4 @@
-"""Lists for everybody in a file, and sessions of a group, through the library."""
+"""Lists for everybody in a file, through the library."""
 
 from __future__ import annotations
 
@@ -31,17 +31,14 @@ def test_everybody_gets_the_list_of_recommend_in_each_format(shipped, tmp_path):
         assert shipped.recommend_all(tmp_path / f"all.{ending}", 3, "svd", [*users, 7]) == 3
     rows = table(tmp_path / "all.csv")
     assert rows[0] == ["userId", "rank", "movieId", "title", "score"]
-    for place, user in enumerate(users):
-        expected = shipped.recommend(user, 3, "svd")
-        own = rows[1 + 3 * place : 4 + 3 * place]
-        assert [(int(u), int(rank), int(movie)) for u, rank, movie, *_ in own] == [
-            (user, rank, one.movie.movie_id) for rank, one in enumerate(expected, 1)
-        ]
-        assert [float(line[4]) for line in own] == pytest.approx([one.score for one in expected], abs=1e-5)
+    found = {user: list(enumerate(shipped.recommend(user, 3, "svd"), 1)) for user in users}
+    expected = [(user, rank, one.movie.movie_id) for user in users for rank, one in found[user]]
+    assert [tuple(map(int, row[:3])) for row in rows[1:]] == expected
+    scores = [one.score for user in users for _, one in found[user]]
+    assert [float(row[4]) for row in rows[1:]] == pytest.approx(scores, abs=1e-5)
     lines = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [(line["userId"], one["movieId"]) for line in lines for one in line["movies"]] == [
-        (int(row[0]), int(row[2])) for row in rows[1:]
-    ]
+    listed = [(line["userId"], one["movieId"]) for line in lines for one in line["movies"]]
+    assert listed == [(user, movie) for user, _, movie in expected]
     pandas = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
     assert pandas.read_parquet(tmp_path / "all.parquet")["movieId"].tolist() == [int(row[2]) for row in rows[1:]]
@@ -100,44 +97,14 @@ def test_quotas_are_those_of_recommend(shipped, monkeypatch, tmp_path):
 
 
 def test_files_that_cannot_be_written_are_refused(shipped, tmp_path):
-    with pytest.raises(ChoiceError, match="ends in"):
-        shipped.recommend_all(tmp_path / "all.xml", method="svd")
-    with pytest.raises(ChoiceError, match="no user 99999"):
-        shipped.recommend_all(tmp_path / "all.csv", method="svd", users=[99999])
-    for users in (5, ["abc"], [1.7], [[1]], "12"):
-        with pytest.raises(ChoiceError, match="user"):
-            shipped.recommend_all(tmp_path / "all.csv", method="svd", users=users)
+    (tmp_path / "mine.csv").write_text("my own notes\n")
+    people = [("all.csv", users, "user") for users in ([99999], 5, ["abc"], [1.7], [[1]], "12")]
+    for output, users, message in (("all.xml", None, "ends in"), ("mine.csv", None, "not of this program"), *people):
+        with pytest.raises((ChoiceError, ArtifactError), match=message):
+            shipped.recommend_all(tmp_path / output, method="svd", users=users)
     for output in (None, 5):
         with pytest.raises(ChoiceError, match=r"output 5|\.csv"):
             shipped.recommend_all(output, method="svd")
-    (tmp_path / "mine.csv").write_text("my own notes\n")
-    with pytest.raises(ArtifactError, match="not of this program"):
-        shipped.recommend_all(tmp_path / "mine.csv", method="svd")
     with exclusive(tmp_path / ".all.csv.lock", "it"), pytest.raises(ArtifactError, match="another process"):
         shipped.recommend_all(tmp_path / "all.csv", method="svd")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.csv"]
-
-
-def test_a_group_is_made_of_lists_ratings_and_profiles(shipped):
-    profile = {"format_version": 3, "seed": 0, "favorites": [480], "answers": [[589, "like"]], "words": []}
-    people = {
-        "Anna": ["Amelie", ("Spirited Away", np.float32(5)), ("Titanic (1997)", 1), ("Toy Story (1995)", 3)],
-        "Ben": profile,
-    }
-    session = shipped.group_session(people, "fair-share")
-    anna, ben = (member.state for member in session.engine.members)
-    assert [event.answer for event in anna.events] == ["favorite", "like", "dislike", "not interested"]
-    assert [event.answer for event in ben.events] == ["favorite", "like"]
-    shown = session.next()
-    assert [reason.text.split(",")[0] for reason in shown.because] == ["for Anna", "for Ben"]
-    assert shown.movie.movie_id not in {480, 589, 4973, 5618, 1721, 1}
-    for wrong, message in (
-        ({"Anna": ["Heat"]}, "2 to 8"),
-        (["Heat"], "give a dict"),
-        ({"A": ["Heat"], "B": []}, "neither a profile"),
-        ({"A": ["Heat"], "B": {"favorites": [6]}}, "neither a profile"),
-        ({"A": ["Heat"], "B": [("Alien",)]}, r"\(movie, rating\)"),
-        *(({"A": ["Heat"], "B": [("Alien", stars)]}, "0.5 to 5") for stars in ("x", 100, float("inf"), True)),
-    ):
-        with pytest.raises(ChoiceError, match=message):
-            shipped.group_session(wrong)

@@ -80,16 +80,13 @@ def test_what_somebody_has_for_later_can_be_shown_until_the_group_has_answered_i
     )
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_the_terms_name_everybody_and_add_up_to_the_score(strategy):
-    engine = make_group(strategy)
-    state = engine.step(engine.step(engine.start_group(), LIKE), SKIP)
-    reasons = engine.explain(state)
-    assert [reason.text[:5] for reason in reasons] == ["for A", "for B"]
-    assert sum(reason.value for reason in reasons) == pytest.approx(engine.scores(state)[state.current], abs=1e-4)
-
-
-def test_what_is_said_in_the_session_counts_for_all():
+def test_what_is_said_counts_for_all_and_the_terms_add_up_to_the_score():
+    for strategy in STRATEGIES:
+        engine = make_group(strategy)
+        state = engine.step(engine.step(engine.start_group(), LIKE), SKIP)
+        reasons = engine.explain(state)
+        assert [reason.text[:5] for reason in reasons] == ["for A", "for B"]
+        assert sum(reason.value for reason in reasons) == pytest.approx(engine.scores(state)[state.current], abs=1e-4)
     engine = make_group()
     state = engine.start_group()
     liked = engine.add_favorite(engine.tell(engine.step(state, LIKE), "robots"), 50)
@@ -104,9 +101,26 @@ def test_what_is_said_in_the_session_counts_for_all():
     assert engine.undo(engine.step(state, LIKE)).current == state.current
 
 
-@pytest.mark.parametrize(
-    ("strategy", "n", "message"), [("average", 1, "2 to 8"), ("average", 9, "2 to 8"), ("best", 2, "least-misery")]
-)
-def test_a_group_of_one_or_nine_and_another_strategy_are_refused(strategy, n, message):
-    with pytest.raises(ChoiceError, match=message):
-        make_group(strategy, *[ANNA] * n)
+def test_a_group_is_made_of_lists_ratings_and_profiles(shipped):
+    profile = {"format_version": 3, "seed": 0, "favorites": [480], "answers": [[589, "like"]], "words": []}
+    anna = ["Amelie", ("Spirited Away", np.float32(5)), ("Titanic (1997)", 1), ("Toy Story (1995)", 3)]
+    session = shipped.group_session({"Anna": anna, "Ben": profile}, "fair-share")
+    anna, ben = (member.state for member in session.engine.members)
+    assert [event.answer for event in anna.events] == ["favorite", "like", "dislike", "not interested"]
+    assert [event.answer for event in ben.events] == ["favorite", "like"]
+    shown = session.next()
+    assert [reason.text.split(",")[0] for reason in shown.because] == ["for Anna", "for Ben"]
+    assert shown.movie.movie_id not in {480, 589, 4973, 5618, 1721, 1}
+    with pytest.raises(ChoiceError, match="least-misery"):
+        make_group("best")
+    for wrong, message in (
+        ({"Anna": ["Heat"]}, "2 to 8"),
+        ({name: ["Heat"] for name in "ABCDEFGHI"}, "2 to 8"),
+        (["Heat"], "give a dict"),
+        ({"A": ["Heat"], "B": []}, "neither a profile"),
+        ({"A": ["Heat"], "B": {"favorites": [6]}}, "neither a profile"),
+        ({"A": ["Heat"], "B": [("Alien",)]}, r"\(movie, rating\)"),
+        *(({"A": ["Heat"], "B": [("Alien", stars)]}, "0.5 to 5") for stars in ("x", 100, float("inf"), True)),
+    ):
+        with pytest.raises(ChoiceError, match=message):
+            shipped.group_session(wrong)

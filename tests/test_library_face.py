@@ -75,49 +75,33 @@ def test_similar_movies_are_those_that_people_and_texts_put_together(tiny):
     assert {one.row: one.by for one in search}[6] == ("texts" if np.insert(both[1], 5, 0)[6] > 0 else "people")
 
 
+NOTHING = {"favorites": [], "answers": []}
 REFUSED: list[tuple[str, Any, str]] = [
     ("session", {"favorites": ["zeta"]}, "'zeta' could be Zeta (2005) [id 7]; Zeta (1990) [id 6]: give the id"),
     ("session", {"favorites": ["qqqqqq"]}, "no movie like 'qqqqqq'"),
     ("session", {"favorites": ["qqqqqq 2031"]}, "too new: the newest movies here are of 2005"),
-    ("session", {"favorites": [1, 99]}, "no movie with id 99"),
     ("session", {"favorites": []}, "no favorites"),
-    *(("session", {"favorites": [value]}, "neither a movie id nor a title") for value in (1.5, True)),
+    *(("session", {"favorites": [value]}, "neither a movie id nor a title") for value in (1.5, True, None)),
     *(("session", {"favorites": value}, "give a list") for value in ("alpha", None, 1, b"alpha")),
     *(("session", {"favorites": [1], "words": value}, "give a string, or") for value in (None, 5, b"robots")),
     *(("session", {"favorites": [1], "seed": value}, "give a whole number from 0") for value in (-1, None, 0.5)),
     *(("session", {"words": [value]}, "give a string") for value in (["war"], 10**5000)),
     *(("session", {"favorites": [1], "wanted": value}, "give a MovieFilter") for value in ("Drama", 5, np.ones(2))),
     ("similar_movies", {"movie_id": 99}, "no movie with id 99"),
-    ("similar_movies", {"movie_id": 10**5000}, "no movie with id a number of thousands of digits"),
     *(("similar_movies", {"movie_id": value}, "whole number") for value in ("1", 1.7, float("inf"), True)),
     *(("similar_movies", {"movie_id": 1, "n": value}, "whole number from 1") for value in (0, "3", None, 2.0)),
     *(("search", {"text": value}, "give a string") for value in (None, 2571)),
     *(("search", {"text": "alpha", "n": value}, "whole number") for value in ("3", True)),
-    ("search_text", {"text": "war", "n": 0}, "whole number from 1"),
     *(("recommend", {"user": value}, "give the id of a user") for value in ("1", True, 1.5, None, np.ones(2), {})),
     *(("recommend", {"user": {"favorites": value, "answers": []}}, "a profile as") for value in (5, [[1]], None)),
-    ("recommend", {"user": {"favorites": [], "answers": []}}, "name a movie"),
-    *(
-        ("recommend", {"user": {"favorites": [], "answers": [], "ratings": [value]}}, message)
-        for value, message in (
-            ([1, 5, "yesterday"], "a profile as"),
-            ([1, 9, ""], "from 0.5 to 5"),
-            ([1, 5], "a profile"),
-        )
-    ),
-    ("explain", {"user": [1], "movie": 99}, "no movie with id 99"),
+    *(("recommend", {"user": {**NOTHING, "ratings": [value]}}, "a profile as") for value in ([1, 5, "x"], [1, 5])),
     ("explain", {"user": [1], "movie": 1.5}, "neither a movie id nor a title"),
-    ("explain", {"user": "me", "movie": 1}, "give the id of a user"),
-    ("warm", {"methods": ["magic"]}, "choose from pop"),
     *(("warm", {"methods": value}, "give a list of names") for value in ("svd", 5, None)),
     *(("recommend", {"user": value}, "no user") for value in (100000, -1, 10**5000)),
     *(("recommend", {"user": [(1, value)]}, "give a number from 0.5 to 5") for value in ("5", 0, 5.5, np.nan, True)),
     *(("recommend", {"user": value}, "is rated twice") for value in ([1, 1], [(1, 5), ("Toy Story (1995)", 4)])),
     *(("recommend", {"user": [value]}, "give (movie, rating)") for value in ((1,), (1, 5, 7, 9), [])),
     ("recommend", {"user": [(1, 5, "x")]}, "give a whole number"),
-    ("recommend", {"user": [(99999999, 5)]}, "no movie with id 99999999"),
-    ("recommend", {"user": [("qqqqqq", 5)]}, "no movie like 'qqqqqq'"),
-    ("recommend", {"user": [None]}, "neither a movie id nor a title"),
     ("recommend", {"user": []}, "name a movie"),
     *(("recommend", {"user": 1, "n": value}, "whole number from 1") for value in ("3", 0, 2.5)),
     ("recommend", {"user": 1, "at": "x"}, "give a whole number"),
@@ -143,9 +127,9 @@ def test_what_cannot_be_done_says_why(tiny, shipped):
         assert "\n" not in str(caught.value)
     session = tiny.session([1])
     session.next()
-    for call, value in ((session.tell, ["war"]), (session.answer, ["like"]), (session.answer, np.ones(2))):
+    for call in (session.tell, session.answer):
         with pytest.raises(ChoiceError):
-            call(value)
+            call(["like"])
     for wrong in ({"genres": 5}, {"genres": [5]}, {"exclude_genres": None}, {"first_year": "1990"}, {"last_year": 1.5}):
         with pytest.raises(ChoiceError, match=re.escape(str(*wrong.values()))):
             MovieFilter(**wrong)

@@ -44,6 +44,9 @@ def test_parts_are_all_ratings_once_and_in_order_of_time():
     for earlier, later in zip(parts, parts[1:]):
         for user in range(data.n_users):
             assert earlier.times[earlier.row(user)].max(initial=-1) <= later.times[later.row(user)].min(initial=999)
+    on_val, on_test, (train, val, test) = Source.from_ratings(data).case("val"), Source.from_ratings(data).case(), parts
+    assert (triples(on_val.known), triples(on_val.held_out)) == (triples(train), triples(val))
+    assert (triples(on_test.known), triples(on_test.held_out)) == (triples(train) | triples(val), triples(test))
     train, val, test = in_parts(data, part_by_time(data.times))  # never shares a moment
     in_order = np.sort(data.times)
     assert train.n_ratings == (data.times < in_order[data.n_ratings * 70 // 100]).sum()
@@ -62,14 +65,6 @@ def test_those_left_out_are_counted():
     assert (indptr.tolist(), relevant.tolist()) == ([0, 2], [8, 9])
     case = Source.from_ratings(ratings(*[(1, i, 3 + i % 2, i) for i in range(20)])).case()
     assert case.relevant()[1].tolist() == [17, 19]  # from 4 stars
-
-
-def test_val_knows_train_only_and_test_knows_both():
-    data = random_data()
-    train, val, test = map(triples, in_parts(data, part_per_user(data.indptr)))
-    on_val, on_test = Source.from_ratings(data).case("val"), Source.from_ratings(data).case()
-    assert (triples(on_val.known), triples(on_val.held_out)) == (train, val)
-    assert (triples(on_test.known), triples(on_test.held_out)) == (train | val, test)
 
 
 def test_returning_visitors():
@@ -141,15 +136,12 @@ def test_no_model_looks_at_other_people_in_the_history(name):
         assert model.score(own, [row], [at[line]])[0] == pytest.approx(together[line], rel=1e-3, abs=1e-5)
 
 
-def test_global_time_ranks_everybody_at_one_moment_from_the_past():
+def test_moments_of_global_time_and_of_folds_that_ignore_time():
     case = protocols.build(Source.from_ratings(random_data()), "global-time")
     assert len(set(case.at.tolist())) == 1
     assert case.known.times.max() < case.at[0] <= case.held_out.times.min()
-
-
-def test_folds_that_ignore_time_are_ranked_for_at_the_last_known_rating():
     known, held_out = ratings((1, 1, 5, 100), (1, 2, 5, 300)), ratings((1, 1, 5, 200), (1, 2, 5, 250))
-    assert protocols.from_known(known, held_out, "fold").at.tolist() == [300]
+    assert protocols.from_known(known, held_out, "fold").at.tolist() == [300]  # the last known rating
     with pytest.raises(DataError, match="different users or movies"):
         protocols.from_known(ratings((1, 1, 5, 0)), ratings((1, 2, 5, 0)), "mixed")
 

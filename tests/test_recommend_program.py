@@ -83,13 +83,6 @@ def test_what_a_profile_holds_counts_unless_flags_say_otherwise(ask, shipped, tm
         ask(*flags)
 
 
-def test_json_has_lists_of_genres_and_no_year_where_it_is_unknown(ask, monkeypatch):
-    movie = Movie(1, "Untitled", 0, ("Drama", "War"))
-    monkeypatch.setattr(recommend.Request, "rows", lambda self: [recommend.Row(movie, 1.0, "")])
-    (found,) = ask("--user", "1")
-    assert (found["genres"], found["year"]) == (["Drama", "War"], None)
-
-
 @pytest.mark.parametrize("strategy", ["average", "fair-share"])
 def test_profiles_and_lists_make_a_group(ask, shipped, strategy):
     people = {"anna": ["Amelie", "Spirited Away"], "ben": ["Die Hard", "Predator"]}
@@ -106,7 +99,7 @@ def test_profiles_and_lists_make_a_group(ask, shipped, strategy):
         assert all(one["why"].count("whom it suits") == 2 for one in found)
 
 
-def test_tables_and_csv_say_the_same(capsys, tmp_path):
+def test_tables_csv_and_json_say_the_same(capsys, tmp_path, ask, monkeypatch):
     recommend.main(["--similar-to", "heat", "-n", "3", "--why", "--csv", str(tmp_path / "out.csv")])
     heading, *printed = capsys.readouterr().out.splitlines()
     assert heading == "like Heat (1995):"
@@ -116,62 +109,65 @@ def test_tables_and_csv_say_the_same(capsys, tmp_path):
     for place, row in enumerate(rows):
         assert printed[2 * place].startswith(f"{place + 1:3}  {row['title']} ({row['year']})")
         assert printed[2 * place + 1].strip() == row["why"]
+    movie = Movie(1, "Untitled", 0, ("Drama", "War"))
+    monkeypatch.setattr(recommend.Request, "rows", lambda self: [recommend.Row(movie, 1.0, "")])
+    (found,) = ask("--user", "1")
+    assert (found["genres"], found["year"]) == (["Drama", "War"], None)
 
 
 def test_everybody_or_those_of_a_file(capsys, tmp_path):
     (tmp_path / "ids").write_text("7\n1\n")
-    flags = ["--all", str(tmp_path / "all.csv"), "--method", "svd", "-n", "2"]
-    recommend.main([*flags, "--users", str(tmp_path / "ids")])
+    flags = ["--all", str(tmp_path / "all.csv"), "--method", "svd", "-n", "2", "--users", str(tmp_path / "ids")]
+    recommend.main(flags)
     assert "2 users written" in capsys.readouterr().out
     assert [line.split(",")[0] for line in (tmp_path / "all.csv").read_text().splitlines()[1:]] == ["7", "7", "1", "1"]
+    (tmp_path / "ids").write_text("7\nseven\n")
+    with pytest.raises(DataError, match="list of user ids"):
+        recommend.main(flags)
 
 
-REFUSED: list[tuple[list[str], str]] = [
-    ([], "for whom"), (["--user", "1", "--similar-to", "heat"], "for whom"),
-    (["--user", "1", "--like", "war"], "for whom"),
-    (["--user", "x"], "invalid int"), (["--user", "99999", "--method", "svd"], "no user 99999"),
-    (["--favorites", " ; "], "at least one"), (["--favorites", "qqqqqqq"], "no movie like"),
-    (["--similar-to", "zzzzzzzz"], "no movie like"), (["--like", "映画"], "no movie here"),
-    (["--favorites", "heat", "--year", "90"], "not a year"), (["--favorites", "heat", "--genre", "x"], "no genre"),
-    (["--favorites", "heat", "--familiarity", "2"], "familiarity"),
-    (["--user", "1", "--method", "magic"], "choose from"), (["--favorites", "heat", "-n", "0"], "n = 0"),
-    (["--profile", "nobody"], "no profile"),
-    (["--profile", "../x"], "profile"), (["--favorites", "heat", "--csv", "/"], "is a folder"),
-    (["--all", "x.xml", "--method", "svd"], "ends in"), (["--all", "x.csv", "--users", "nowhere"], "nowhere"),
-    (["--user", "1", "--strategy", "best"], "invalid choice"),
-    (["--user", "1", "--strategy", "average"], "--strategy does not go with --user"),
-    (["--user", "1", "--users", "x"], "--users does not go with --user"),
-    (["--similar-to", "heat", "--familiarity", "7"], "--familiarity does not go with --similar-to"),
-    (["--similar-to", "heat", "--method", "svd"], "--method does not go with --similar-to"),
-    (["--favorites", "heat", "--like", "war", "--method", "svd"], "--method does not go with --like"),
-    (["--favorites", "heat", "--favorites", "alien", "--like", "war"], "--like does not go with a group"),
-    (["--profile", "a", "--profile", "b", "--context"], "--context does not go with a group"),
-    (["--profile", "a", "--like", "war"], "--like does not go with --profile"),
-    (["--profile", "a", "--profile", "a"], "twice"),
-    *((["--all", "x.csv", *flags], "does not go with --all") for flags in (
-        ["--exclude", "zzz"], ["--why"], ["--json"], ["--csv", "y.csv"], ["--familiarity", "0"])),
-    (["--user", "1", "--csv", ""], "--csv: the name is empty"), (["--all", ""], "--all: the name is empty"),
-]  # fmt: skip
+REFUSED = """for whom: | --user 1 --similar-to heat | --user 1 --like war
+invalid int: --user x
+no user 99999: --user 99999 --method svd
+at least one: --favorites ;
+no movie like: --favorites qqqqqqq | --similar-to zzzzzzzz
+no movie here: --like 映画
+not a year: --favorites heat --year 90
+no genre: --favorites heat --genre x
+choose from: --user 1 --method magic
+n = 0: --favorites heat -n 0
+profile: --profile nobody | --profile ../x
+is a folder: --favorites heat --csv /
+ends in: --all x.xml --method svd
+nowhere: --all x.csv --users nowhere
+invalid choice: --user 1 --strategy best
+familiarity: --favorites heat --familiarity 2
+--strategy does not go with --user: --user 1 --strategy average
+--users does not go with --user: --user 1 --users x
+--method does not go with --similar-to: --similar-to heat --method svd
+--method does not go with --like: --favorites heat --like war --method svd
+--like does not go with a group: --favorites heat --favorites alien --like war
+--context does not go with a group: --profile a --profile b --context
+--like does not go with --profile: --profile a --like war
+twice: --profile a --profile a
+does not go with --all: --all x.csv --exclude zzz | --all x.csv --json | --all x.csv --csv y.csv
+the name is empty: --user 1 --csv= | --all="""
 
 
-@pytest.mark.parametrize(("flags", "message"), REFUSED, ids=[" ".join(flags) for flags, _ in REFUSED])
-def test_what_cannot_be_answered_is_refused_in_one_line(flags, message, tmp_path, monkeypatch):
+@pytest.mark.parametrize("refused", REFUSED.splitlines())
+def test_what_cannot_be_answered_is_refused_in_one_line(refused, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises((TastevecError, OSError), match=message) as caught:
-        recommend.main([*flags, "--profiles", str(tmp_path)])
-    assert "\n" not in str(caught.value)
+    message, _, cases = refused.partition(":")
+    for flags in cases.split("|"):
+        with pytest.raises((TastevecError, OSError), match=message) as caught:
+            recommend.main([*flags.split(), "--profiles", str(tmp_path)])
+        assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
 
 def test_what_stands_in_is_told_once(capsys, caplog, tmp_path):
     recommend.main(["--favorites", "Alpha", "--method", "stacker", "--processed", str(make_processed(tmp_path))])
     assert (capsys.readouterr().err + caplog.text).count("no stacker here") == 1
-
-
-def test_a_file_of_ids_that_is_none(tmp_path):
-    (tmp_path / "ids").write_text("7\nseven\n")
-    with pytest.raises(DataError, match="list of user ids"):
-        recommend.main(["--all", str(tmp_path / "a.csv"), "--method", "svd", "--users", str(tmp_path / "ids")])
 
 
 def test_a_session_for_a_group_of_profiles(ask, capsys, tmp_path, monkeypatch):
