@@ -79,7 +79,6 @@ def make_parser() -> cli.Parser:
     add("--protocol", default="per-user", metavar="NAMES", help="comma-separated list, or all (default: per-user)")
     add("--split", default="test", choices=("val", "test"), help="tune on val, report on test (default: test)")
     add("--k", default="10,20", metavar="K,K", help="cutoffs (default: 10,20)")
-    add("--against", default="first", metavar="NAME", help="reference model: first, best or a name (default: first)")
     add("--checkpoint", type=Path, metavar="DIR", help="store finished work in this folder and resume from it")
     add("--embeddings", metavar="NAMES", help=f"compare backends instead; choices: {', '.join(embeddings.BACKENDS)}")
     more = parser.add_more("more").add_argument
@@ -123,21 +122,18 @@ def check_files(arguments: argparse.Namespace, stem: str, csv: str, json: str) -
         (arguments.data and arguments.processed, "--data and --processed exclude each other: give one of them"),
         (arguments.set and not arguments.data, f"--set {arguments.set} needs raw data: give --data"),
     )
-    output = arguments.output
-    del arguments.output
-    if output is not None:
+    if output := arguments.output:
         arguments.json = arguments.json or output / f"{stem}.json"
         arguments.csv = arguments.csv or output / f"{stem}.csv"
+    del arguments.output
     averages = arguments.csv and averages_path(arguments.csv)
-    for flag, path, mark in (("json", arguments.json, json), ("csv", arguments.csv, csv), ("csv", averages, csv)):
+    for flag, path, mark in (("--json", arguments.json, json), ("--csv", arguments.csv, csv), ("--csv", averages, csv)):
         if path is not None:
-            need_file(path, "--output" if output is not None and path.parent == output else f"--{flag}", mark)
+            need_file(path, "--output" if output else flag, mark)
     for flag in ("plots", "checkpoint"):
         if (path := getattr(arguments, flag, None)) is not None:
             need_folder(path, f"--{flag}")
     if arguments.csv is not None:
-        is_same = arguments.json in (arguments.csv, averages)
-        refuse((is_same, f"--json {arguments.json} is also written by --csv: give another name"))
         report.need_parquet(arguments.csv)
     if arguments.plots is not None:
         plots.need_matplotlib()
@@ -147,13 +143,12 @@ def check_flags(arguments: argparse.Namespace, parser: cli.Parser) -> None:
     """Reject invalid combinations of flags."""
     flags, problem = ["queries", "dialogues"], "needs --embeddings"
     if arguments.embeddings is not None:
-        flags = ["data", "set", "models", "protocol", "k", "stages", "folds", "against", "plots"]
+        flags = ["data", "set", "models", "protocol", "k", "stages", "folds", "plots"]
         problem = "is for models, not for --embeddings"
     for flag in flags:
         is_given = getattr(arguments, flag) != parser.get_default(flag)
         refuse((is_given, f"--{'method' if flag == 'models' else flag} {problem}"))
-    protocol = arguments.protocol
-    with_others = HELD_OUT in protocol and (protocol != HELD_OUT or arguments.plots)
+    with_others = HELD_OUT in arguments.protocol and (arguments.protocol != HELD_OUT or arguments.plots)
     refuse((with_others, f"{HELD_OUT} cannot be combined with other protocols or --plots: run it alone"))
 
 
@@ -169,21 +164,20 @@ def rank_models(arguments: argparse.Namespace, options: Options) -> list[report.
     names, k = split_list(arguments.protocol, "--protocol"), max(options.ks)
     accepted = (*registry.names(), *registry.OLD_NAMES)
     specs = [Spec.parse(text, accepted) for text in split_list(arguments.models, "--method")]
-    references = ["first", *(held_out_movies.BASELINES if HELD_OUT in names else ["best"])]
-    references += [spec.label for spec in specs]
-    against = arguments.against
-    refuse((against not in references, f"--against {against!r}: give one of {', '.join(references)}"))
-    source = load_source(arguments)
+    if arguments.data is None:
+        source = protocols.Source.load(arguments.processed or default_folder("processed"))
+    else:
+        source = protocols.Source.from_ratings(*read_set(arguments.data, arguments.set or "B"))
     n_movies = source.train.n_movies
     # The default cutoffs are always accepted.
     refuse((k > max(n_movies, 20), f"--k {k} exceeds the {n_movies:,} movies: give a smaller cutoff"))
     for spec in specs:
         registry.make(spec.name, source.catalog, **spec.settings)  # rejects wrong settings before any work
     if HELD_OUT in names:
-        return show([held_out_movies.evaluate(source, specs, options, arguments.folds, against)])
+        return show([held_out_movies.evaluate(source, specs, options, arguments.folds)])
     chosen = protocols.PROTOCOLS if names == ["all"] else names
     cases = [protocols.build(source, name, arguments.split, arguments.stages) for name in chosen]
-    return show(rankings.evaluate(cases, specs, source.catalog, options, against))
+    return show(rankings.evaluate(cases, specs, source.catalog, options))
 
 
 def show(reports: Iterable[report.Report]) -> list[report.Report]:
@@ -231,13 +225,6 @@ def split_numbers(text: str, flag: str, least: int = 0) -> list[int]:
     if not all(part.isdecimal() and len(part) < 19 and int(part) >= least for part in parts):
         raise ChoiceError(f"{flag} {shown(text)}: give different whole numbers from {least}, such as 10,20")
     return [int(part) for part in parts]
-
-
-def load_source(arguments: argparse.Namespace) -> protocols.Source:
-    """Return the ratings to evaluate on."""
-    if arguments.data is None:
-        return protocols.Source.load(arguments.processed or default_folder("processed"))
-    return protocols.Source.from_ratings(*read_set(arguments.data, arguments.set or "B"))
 
 
 def read_set(path: Path, name: str) -> tuple[Interactions, Catalog]:

@@ -182,13 +182,6 @@ def test_returning_visitors_are_answered_from_the_lists_of_all():
     assert some.values["popularity"]["ndcg@5"].tolist() == [of_all[ident] for ident in some.units]
 
 
-def test_the_reference_is_named_or_the_first_or_the_best():
-    specs, options = [run.Spec(name, name) for name in ("popularity", "ease", "biases")], run.Options(ks=(5,))
-    for against, reference in (("first", "popularity"), ("best", "ease"), ("biases", "biases")):
-        (found,) = rankings.evaluate([Source.from_ratings(block_data()).case()], specs, None, options, against)
-        assert (found.reference, len(found.compared)) == (reference, 4)
-
-
 def test_models_and_backends_are_named_and_set():
     found = run.Spec.parse("http:base_url=http://h:8000/v1:dimensions=64:rate=7.5", ["ease", "http"])
     assert found.settings == {"base_url": "http://h:8000/v1", "dimensions": 64, "rate": 7.5}
@@ -255,12 +248,10 @@ OWN = (("--csv", "csv"), ("--json", "json"), ("--csv", "parquet"))
         ("RAW --stages 0", "--stages.*from 1"),
         ("RAW --seed -1", "--seed"),
         ("--set A", "--data"),
-        ("RAW --against nosuch", "nosuch"),
         ("--data x --processed y", "one of them"),
         ("RAW --queries q.csv", "--queries needs --embeddings"),
         ("--protocol held-out-movies,per-user", "run it alone"),
         ("--protocol held-out-movies --folds 6", "--folds.*6"),
-        ("--protocol held-out-movies --against best", "--against 'best'"),
         ("--protocol held-out-movies --plots there", "cannot be combined"),
         ("--embeddings word2vec", "unknown embedding backend 'word2vec'"),
         ("--embeddings random --method ease", "--method is for models"),

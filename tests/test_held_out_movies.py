@@ -182,7 +182,7 @@ def test_cases_that_cannot_be_are_refused():
 
 def test_the_program_ranks_baselines_and_models_against_the_first(tmp_path, monkeypatch, capsys):
     source = planted()
-    monkeypatch.setattr(evaluate, "load_source", lambda *_: source)
+    monkeypatch.setattr(Source, "load", lambda folder: source)
     flags = ["--protocol", "held-out-movies", "--models", "content", "--k", "6", "--folds", "2", "--resamples", "50"]
     evaluate.main([*flags, "--csv", str(tmp_path / "rows.csv")])
     shown = capsys.readouterr().out

@@ -109,14 +109,11 @@ def without_counts(catalog: Catalog, case: Evaluation) -> Catalog:
     return catalog.with_counts(np.array([counts.get(i, 0) for i in catalog.movie_ids.tolist()], dtype=np.int64))
 
 
-def evaluate(
-    source: Source, specs: Sequence[Spec], options: Options, n_folds: int = MOST_FOLDS, against: str = "first"
-) -> Report:
+def evaluate(source: Source, specs: Sequence[Spec], options: Options, n_folds: int = MOST_FOLDS) -> Report:
     """Rank the held-out movies of `n_folds` folds with the baselines and the models of `specs`.
 
-    against: the label of the model to which ratios are given; "first": popularity by genre.
+    Ratios are to popularity by genre.
     """
-    reference = REFERENCE if against == "first" else against
     cases = [hold_out(source, options.part, fold, options.seed) for fold in range(n_folds)]
     catalogs = [source.catalog and without_counts(source.catalog, case) for case in cases]
     people, column = np.unique(np.concatenate([case.user_rows for case in cases]), return_inverse=True)
@@ -142,8 +139,8 @@ def evaluate(
             overall.update((f"{name}_fold_{i + 1}", float(fold[name].mean())) for i, fold in enumerate(by_fold))
         for seconds in tables["seconds"]:
             overall[seconds] = sum(getattr(ranking, seconds) for ranking in rankings)
-    report.reference, rng = reference, np.random.default_rng(options.seed)
+    report.reference, rng = REFERENCE, np.random.default_rng(options.seed)
     for label, values in report.values.items():
-        pair = {reference: report.values[reference], label: values}
-        report.compared.update(compare(pair, reference, list(values), options.n_resamples, rng, ratio=True))
+        pair = {REFERENCE: report.values[REFERENCE], label: values}
+        report.compared |= compare(pair, REFERENCE, list(values), options.n_resamples, rng, ratio=True)
     return report

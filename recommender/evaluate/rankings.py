@@ -20,35 +20,27 @@ COLD_USER, COLD_MOVIE = 20, 5  # cold start: at most this number of known rating
 
 
 def evaluate(
-    cases: Sequence[Evaluation],
-    specs: Sequence[Spec],
-    catalog: Optional[Catalog],
-    options: Options,
-    against: str = "first",
+    cases: Sequence[Evaluation], specs: Sequence[Spec], catalog: Optional[Catalog], options: Options
 ) -> Iterator[Report]:
-    """Yield the values of all models on each case, and their differences from the model `against`.
+    """Yield the values of all models on each case, and their differences from the first of them.
 
-    Cases with one root are answered from the same lists. against: a label, "first", or "best" (by the first nDCG).
+    Cases with one root are answered from the same lists.
     """
     rankings: dict[tuple[str, str], Ranking] = {}
+    genres = None if catalog is None else catalog.genres
     for case in cases:
-        root = case.root or case
+        root, report = case.root or case, start_report(case, options)
         of_case = np.searchsorted(root.user_rows, case.user_rows)
-        listed = catalog is not None and np.array_equal(catalog.movie_ids, case.known.movie_ids)
-        genres = catalog.genres if catalog is not None and listed else None
-        report = start_report(case, options)
         for spec in specs:
             if (root.name, spec.label) not in rankings:
                 rankings[root.name, spec.label] = rank(spec, root, catalog, options)
             found = rankings[root.name, spec.label]
             values, overall = score_lists(case, found.rows[of_case], options.ks, genres)
-            overall.update(rating_errors(case, found.predicted), fit_seconds=found.fit_seconds)
-            overall["rank_seconds"] = found.rank_seconds
+            overall |= rating_errors(case, found.predicted)
+            overall |= {"fit_seconds": found.fit_seconds, "rank_seconds": found.rank_seconds}
             report.values[spec.label], report.overall[spec.label] = values, overall
+        report.reference, rng = specs[0].label, np.random.default_rng(options.seed)
         compared = [f"{name}@{k}" for k in options.ks for name in ("ndcg", "recall")]
-        best = max(report.overall, key=lambda label: report.overall[label][compared[0]])
-        report.reference = {"first": next(iter(report.overall)), "best": best}.get(against, against)
-        rng = np.random.default_rng(options.seed)
         report.compared = compare(report.values, report.reference, compared, options.n_resamples, rng)
         yield report
 
