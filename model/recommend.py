@@ -9,7 +9,6 @@ import argparse
 import csv
 import json
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -25,8 +24,6 @@ from recommender.data.catalog import Movie
 from recommender.data.errors import ChoiceError, DataError, whole
 from recommender.data.files import replace_file
 from recommender.facade import Recommender
-from recommender.models import POPULARITY
-from recommender.ranking import ratings_of
 from recommender.session import profiles
 from recommender.session.group import AVERAGE, STRATEGIES
 from recommender.session.policy import MovieFilter
@@ -140,16 +137,8 @@ def file_name(text: str) -> Path:
 
 
 def as_line(rank: int, row: Row) -> list[Any]:
-    movie = row.movie
-    return [
-        rank,
-        movie.movie_id,
-        movie.title,
-        movie.year or "",
-        "|".join(movie.genres),
-        round(row.score, 4) + 0.0,
-        row.why,
-    ]
+    movie, score = row.movie, round(row.score, 4) + 0.0
+    return [rank, movie.movie_id, movie.title, movie.year or "", "|".join(movie.genres), score, row.why]
 
 
 def recommend_everybody(recommender: Recommender, given: argparse.Namespace) -> None:
@@ -178,8 +167,6 @@ class Request:
 
     def __init__(self, recommender: Recommender, given: argparse.Namespace, kind: str) -> None:
         self.recommender, self.given, self.kind, self.wanted = recommender, given, kind, wanted_of(given)
-        if twice := [name for name, times in Counter(given.profile).items() if times > 1]:
-            raise ChoiceError(f"--profile {twice[0]} is there twice: give everybody once")
         folder = given.profiles or profiles.default_profiles_folder()
         found = {name: profiles.read_profile(profiles.profile_path(folder, name)) for name in given.profile}
         for profile in found.values():  # what the person chose counts where the flags say nothing
@@ -212,11 +199,8 @@ class Request:
         wanted, familiarity = self.wanted, given.familiarity
         if self.kind == PROFILE:
             wanted, familiarity = MovieFilter(**person.get("filter", {})), person.get("familiarity")
-            if person["words"] and given.method != POPULARITY and not ratings_of(person, recommender.catalog)[0]:
-                remedy = f"give its words with --like, or start python -m model.runsvd --profile {name}"
-                raise ChoiceError(f"profile {name} has words and no movies: {remedy}")
             if person["words"]:
-                print(f"tastevec: the words of profile {name} count in a session only", file=sys.stderr)
+                print(f"tastevec: the words of profile {name} count in a session, and with --like", file=sys.stderr)
         user = given.user if person is None else person
         how = (wanted, given.exclude, familiarity)
         ranked = recommender.recommend(user, n, given.method, *how, context=given.context)

@@ -245,9 +245,10 @@ class Recommender:
         people: name -> a profile, as `session.profiles.read_profile` returns it, or a list of favorites or of (movie,
         stars).  strategy: "average", "least-misery" or "fair-share" (session/group.py).
         """
-        from .together import group_engine
+        from .session.group import GroupEngine
 
-        engine = group_engine(self.engine(wanted, familiarity), people, self.row_of, strategy)
+        one, members = self.engine(wanted, familiarity), ranking.members(people, self.catalog, self.row_of)
+        engine = GroupEngine(one.catalog, one.rule, one.policy, one.wanted, one.encode, members, strategy)
         return Session(engine, engine.start_group(whole("seed", seed, least=0)))
 
     def quality_metrics(self) -> dict[str, Any]:

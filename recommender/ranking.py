@@ -26,11 +26,13 @@ from .data.settings import check_value, default_folder, path_of, read_settings, 
 from .data.titles import TitleIndex
 from .learn.base import CANDIDATES, Ranker
 from .linalg.rows import top_n
+from .session.group import Member
 from .session.policy import MovieFilter, PolicySettings
-from .session.state import NOT_SEEN, STARS, Reason
+from .session.profiles import state_of
+from .session.state import FAVORITE, NOT_SEEN, STARS, Event, Reason, SessionState, answer_for
 
 LATEST = 2**32  # seconds; a larger value is in milliseconds
-FAVORITE = 5.0  # stars of a movie that is named without any
+NAMED = 5.0  # stars of a movie that is named without any
 DAY_PARTS = {"morning": range(6, 12), "afternoon": range(12, 17), "evening": range(17, 22)}  # hours; else "night"
 NIGHT = "night"
 PEOPLE = "the id of a user in the data, a profile as read_profile returns it, or a list of (movie, stars)"
@@ -157,7 +159,7 @@ def history_of(given: Any, row_of: Callable[[Any], int], movie_ids: np.ndarray, 
     """
     if not isinstance(given, (list, tuple)):
         raise ChoiceError(f"user {shown(given)}: give {PEOPLE}")
-    entries: list[Any] = [rated(one) if isinstance(one, (tuple, list)) else (one, FAVORITE) for one in given]
+    entries: list[Any] = [rated(one) if isinstance(one, (tuple, list)) else (one, NAMED) for one in given]
     rows, stars, times = [], [], []
     for place, entry in enumerate(entries):
         rows.append(row_of(entry[0]))
@@ -189,7 +191,7 @@ def ratings_of(profile: Mapping[str, Any], catalog: Catalog) -> tuple[list[Any],
     who only watched, what was seen counts as liked.
     """
     try:
-        stars = dict.fromkeys(profile["favorites"], (FAVORITE, ""))
+        stars = dict.fromkeys(profile["favorites"], (NAMED, ""))
         stars.update({i: (STARS[answer], "") for i, answer in profile["answers"] if answer in STARS})
         stars.update({i: (rating, date) for i, rating, date in profile.get("ratings", [])})
         seen = [i for i, answer in profile["answers"] if answer not in NOT_SEEN and i in catalog]
@@ -200,6 +202,33 @@ def ratings_of(profile: Mapping[str, Any], catalog: Catalog) -> tuple[list[Any],
         raise ChoiceError(f"user {shown(profile)}: give {PEOPLE}") from None
     found = [(i, rating, day) if day > 0 else (i, rating) for (i, rating, _), day in zip(given, days)]
     return found, [catalog.row_of(movie_id) for movie_id in seen]
+
+
+def members(people: Any, catalog: Catalog, row_of: Callable[[Any], int]) -> list[Member]:
+    """Return the members of a group (session/group.py).
+
+    people: name -> a profile, as `read_profile` returns it, or a list of movies or (movie, stars), see `answer_for`.
+    """
+    if not isinstance(people, Mapping):
+        raise ChoiceError(f"people {shown(people)}: give a dict, name -> profile or list of favorites")
+    found = []
+    for name, given in people.items():
+        wrong = ChoiceError(f"{shown(name)}: {shown(given)} is neither a profile nor a list of movies")
+        if isinstance(given, Mapping):
+            try:
+                state = state_of(dict(given), catalog)
+            except (KeyError, TypeError, ValueError):
+                raise wrong from None
+        elif isinstance(given, (list, tuple)) and given:
+            pairs = [rated(one) if isinstance(one, (list, tuple)) else (one, None) for one in given]
+            answers = {row_of(one): FAVORITE if stars is None else answer_for(stars) for one, stars, *_ in pairs}
+            favorites = tuple(row for row, answer in answers.items() if answer == FAVORITE)
+            events = tuple(Event(row, answer) for row, answer in answers.items() if answer != FAVORITE)
+            state = SessionState(favorites, events)
+        else:
+            raise wrong
+        found.append(Member(str(name), state))
+    return found
 
 
 def explain(catalog: Catalog, history: Interactions, vectors: np.ndarray, movie: int) -> Explanation:

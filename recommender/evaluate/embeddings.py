@@ -6,11 +6,6 @@
     people          the mean of the vectors of the movies somebody liked (`text.people`), all that they have not rated
                     ranked by cosine with it; what they liked in the held-out part of the per-user split is relevant
 
-    gap = (mean cosine of pairs that share a genre - mean cosine of pairs that share none) / |mean cosine of all|
-
-The gap divides by a mean that may be near 0, so it orders backends but does not measure by how much one is better:
-vectors that all point one way have a large mean and a small gap.
-
 All backends answer the same requests for the same users, so ratios to the first are paired. Somebody whose liked
 movies have no vector gets an empty list: no hit. A movie's vector is taken from where it is stored if the same model
 made it from the same text; only the others are embedded.
@@ -19,7 +14,6 @@ made it from the same text; only the others are embedded.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,10 +85,8 @@ def movie_vectors(
     """
     identity, hashes = backend.identity, [text_hash(text) for text in texts]
     known: dict[str, np.ndarray] = {}
-    if stored is not None and has_manifest(stored):
-        movies = VectorTable.load(stored)
-        if movies.identity == identity:
-            known = dict(zip(movies["text_hash"].tolist(), movies.embedding))
+    if stored is not None and has_manifest(stored) and (movies := VectorTable.load(stored)).identity == identity:
+        known = dict(zip(movies["text_hash"].tolist(), movies.embedding))
     missing = {hashed: text for hashed, text in zip(hashes, texts) if hashed not in known}
     if missing:
         digest = hashlib.sha256(repr([identity, list(missing)]).encode()).hexdigest()[:24]
@@ -137,7 +129,8 @@ class Gap(NamedTuple):
     """Mean cosine of pairs of movies that share a genre, that share none, and of both; nan if there is no such pair.
 
     gap: (same - different) / |overall|; nan if that is undefined, or if `overall` is within 3 deviations,
-    3 / sqrt(width * pairs), of what random directions have: then there is nothing to divide by.
+    3 / sqrt(width * pairs), of what random directions have. It orders backends but does not measure by how much one
+    is better: vectors that all point one way have a large mean and a small gap.
     """
 
     same: float
@@ -210,25 +203,21 @@ def compare_backends(
         raise DataError("the ratings list other movies than the catalogue: use the two of one data set")
     texts = [movie_text(catalog.movie(row)) for row in range(len(catalog))]
     people = people_with_likes(case)
-    tables = {"genre separation": list(Gap._fields[:4])}
-    tables["seconds"] = [f"{step}_seconds" for step in ("make", "movies", "answer")]
-    movies = Report("movies", options.part, np.empty(0), [f"{len(catalog):,} movies"], tables)
+    means = list(Gap._fields[:4])
+    movies = Report("movies", options.part, np.empty(0), [f"{len(catalog):,} movies"], {"genre separation": means})
     reports = [Report(asked.name, options.part, asked.unit_names, [asked.note()], {}, ratio=True) for asked in requests]
     note = f"{people.n_users:,} users, the mean of what they liked against all movies they have not rated"
     ids = people.known.user_ids[people.user_rows]
     reports.append(Report(PEOPLE, options.part, ids, [note], {}, ratio=True))
     answers: dict[str, list[Answers]] = {}
     for spec in specs:
-        progress, label, times = options.start_progress(f"embeddings: {spec.label}"), spec.label, [time.perf_counter()]
+        progress, label = options.start_progress(f"embeddings: {spec.label}"), spec.label
         progress(0, len(texts), "fit, embedding movies")
         backend = make_backend(spec, texts)
-        times.append(time.perf_counter())
         folder = stored / spec.name if stored is not None and not spec.settings else None
         vectors, n_new = movie_vectors(backend, texts, folder, options.checkpoint)
-        times.append(time.perf_counter())
         answers[label] = [find(backend, vectors, asked, (10, 50)) for asked in requests]
         lists, _ = make_lists(LikedMean(vectors).fit(people.known), people, np.arange(people.n_users), 20)
-        times.append(time.perf_counter())
         accuracy = people.accuracy(lists, (10, 20))
         found = [*(answer.values for answer in answers[label]), {name: accuracy[name] for name in OF_PEOPLE}]
         for report, values in zip(reports, found):
@@ -236,8 +225,7 @@ def compare_backends(
         for report, answer in zip(reports, answers[label]):
             report.overall[label]["median_place"] = float(np.median(answer.ranks))
         gap = separation_gap(vectors, catalog.genres)
-        seconds = zip(tables["seconds"], np.diff(times).tolist())
-        movies.overall[label] = {**dict(zip(tables["genre separation"], gap)), **dict(seconds)}
+        movies.overall[label] = dict(zip(means, gap))
         model, width = backend.identity.model, backend.identity.dimension
         movies.notes.append(f"{label}: {model}, width {width:,}, {n_new:,} movies not stored")
         progress(len(texts), len(texts), "")
