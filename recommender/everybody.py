@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import hashlib
-import importlib.util
 import io
 import json
 import os
@@ -26,6 +25,7 @@ from .data.catalog import Catalog
 from .data.errors import ArtifactError, ChoiceError
 from .data.files import dump_json, exclusive, flush, load_json, replace_file
 from .data.interactions import Interactions
+from .evaluate.report import need_parquet
 from .learn.base import Ranker, best_unseen
 from .linalg.engine import Engine
 
@@ -58,8 +58,7 @@ def write_lists(
     if path.suffix not in MARKS:
         raise ChoiceError(f"{path}: give a file that ends in {', '.join(MARKS)}")
     need_file(path, "file", MARKS[path.suffix])
-    if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise ChoiceError("a .parquet file needs pyarrow: pip install 'tastevec[parquet]', or take .csv")
+    need_parquet(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     engine, rows = engine or Engine(), np.asarray(users, dtype=np.int64)
     asked = {**asked, "made of": _digest(model, history, catalog, rows, allowed)}

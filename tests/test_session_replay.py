@@ -16,10 +16,10 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import TastevecError
 from recommender.data.interactions import Interactions
 from recommender.evaluate import replay as of_sessions
-from recommender.evaluate.replay import RULE_ALONE, VIEWS, View, WithoutLearning, make_folds, replay, replay_all
+from recommender.evaluate.replay import RULE_ALONE, VIEWS, View, make_folds, replay, replay_all
 from recommender.session.engine import SessionEngine
 from recommender.session.fitted_rules import RULES, EaseRule, fit_session_rule
-from recommender.session.rules import LearningRule, MovingAverage
+from recommender.session.rules import LearningRule
 from recommender.session.state import Event
 from tests.raw_sets import write_ratings
 from tests.test_session import make_catalog
@@ -45,13 +45,12 @@ PERSON = of_sessions.Person(9, (0,), {0: 5.0, 1: 4.0, 2: 2.5, 3: 3.5, 5: 4.5, 7:
 
 def test_a_session_worked_by_hand():
     # like, dislike, not interested: in between, or never rated, of which only the second can be a skip
-    assert [PERSON.answer(row)[0] for row in range(8)] == list("lldnnlnl")
-    assert [PERSON.answer(row, "skip")[0] for row in range(8)] == list("lldnslsl")
+    for view, answers in ((View(), "lldnnlnl"), (View(unrated="skip"), "lldnslsl"), (View(learns=False), 8 * "s")):
+        assert "".join(PERSON.answer(row, view)[0] for row in range(8)) == answers
     engine = SessionEngine(EIGHT, LikesLead(), RULE_ALONE)
     # 1 is liked, so 7 follows; then by merit; the favorite 0 is never shown
     assert replay(engine, PERSON, 5) == [1, 7, 2, 3, 4]
-    still = SessionEngine(EIGHT, WithoutLearning(LikesLead()), RULE_ALONE)
-    assert replay(still, PERSON, 5) == [1, 2, 3, 4, 5]
+    assert replay(engine, PERSON, 5, View(learns=False)) == [1, 2, 3, 4, 5]
     assert replay(engine, PERSON, 20) == [1, 7, 2, 3, 4, 5, 6]
     nobody = Interactions.from_columns([], [], [], [])
     fold = of_sessions.Fold(nobody, EIGHT, [PERSON, PERSON])
@@ -119,18 +118,6 @@ def test_folds_keep_people_out_of_training():
     assert all(set(range(10, 60)) <= set(data.user_ids[np.diff(fold.train.indptr) > 0].tolist()) for fold in some)
     first, second = np.array([person.favorites for person in folds[0].people]).reshape(2, -1)
     assert not np.array_equal(first, second)
-
-
-def test_without_learning_adds_up_and_ignores_answers():
-    rule = MovingAverage(np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32))
-    still, favorites = WithoutLearning(rule), [Event(3, "favorite"), Event(8, "favorite")]
-    events = [*favorites, Event(1, "like"), Event(2, "dislike"), Event(4, "skip")]
-    np.testing.assert_array_equal(still.scores(events), rule.scores(favorites))
-    table = still.contributions(events, np.arange(40))
-    np.testing.assert_allclose(table.sum(axis=0), still.scores(events), atol=1e-6)
-    assert not table[3:].any()
-    others = [Event(5, "favorite")]  # another person afterwards is another person
-    np.testing.assert_array_equal(still.scores(others), rule.scores(others))
 
 
 def telling_nothing(n: int) -> Catalog:
@@ -202,7 +189,7 @@ def test_program_prints_and_writes_the_same_figures(tmp_path: Path, capsys: pyte
 
 
 BAD_FLAGS = """--rules guess; --rules ease,ease; --turns 0; --seeds x; --seeds -1; --seeds 1,1; --folds 1
---familiarity 2; --familiarity x; --last-user 0; --tastes x.yaml; --fold-seed -1; --csv .; --json same --csv same"""
+--familiarity 2; --familiarity x; --last-user 0; --tastes x.yaml; --fold-seed -1; --csv ."""
 OWN = [f"--{name} own.{name}" for name in ("csv", "json")]
 
 

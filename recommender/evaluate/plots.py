@@ -33,21 +33,15 @@ def write_plots(folder: Path, reports: Sequence[Report]) -> None:
     """Write two plots for each case, at its first cutoff: nDCG against coverage and against the tail share."""
     for report in reports:
         stem = re.sub(r"[^a-z0-9]+", "-", f"{report.task} {report.part}".lower()).strip("-")
-        metric = next(iter(next(iter(report.values.values()))))  # nDCG at the first cutoff
+        y = next(iter(next(iter(report.values.values()))))  # nDCG at the first cutoff
         for name in ("coverage", "tail_share"):
-            path = folder / f"{stem}-ndcg-{name.replace('_', '-')}.png"
-            trade_off(path, report, metric.replace("ndcg", name), metric)
-
-
-def trade_off(path: Path, report: Report, x: str, y: str) -> None:
-    """Plot one point for each model."""
-    figure, axes = _new(f"{report.task}, {report.part}: {len(report.units):,} users", _words(x), _words(y))
-    for model, figures in report.overall.items():
-        point = (figures[x], figures[y])
-        axes.plot(*point, "o", markersize=7)
-        axes.annotate(model, point, textcoords="offset points", xytext=(6, 4), fontsize=9)
-    axes.margins(0.2)
-    _save(figure, path)
+            x, title = y.replace("ndcg", name), f"{report.task}, {report.part}: {len(report.units):,} users"
+            figure, axes = _new(title, _words(x), _words(y))
+            for model, figures in report.overall.items():
+                axes.plot(figures[x], figures[y], "o", markersize=7)
+                axes.annotate(model, (figures[x], figures[y]), textcoords="offset points", xytext=(6, 4), fontsize=9)
+            axes.margins(0.2)
+            _save(figure, folder / f"{stem}-ndcg-{name.replace('_', '-')}.png")
 
 
 def session_hits(path: Path, hits: Mapping[str, npt.ArrayLike], title: str) -> None:

@@ -20,7 +20,6 @@ that they never saw it), with and without learning, and with their least known l
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
@@ -33,7 +32,7 @@ from ..session.engine import SessionEngine
 from ..session.fitted_rules import fit_session_rule
 from ..session.policy import TERMS, PolicySettings
 from ..session.rules import LearningRule
-from ..session.state import FAVORITE, NOT_INTERESTED, SKIP, Event, answer_for
+from ..session.state import NOT_INTERESTED, SKIP, answer_for
 from .significance import TAILS, resampled_means
 
 MIN_LIKED = 10
@@ -51,7 +50,7 @@ RULE_ALONE = PolicySettings(**NO_TERMS)
 class View(NamedTuple):
     """How people are replayed.
 
-    unrated: their answer to a movie that they never rated.  learns: whether the rule hears answers.
+    unrated: their answer to a movie that they never rated.  learns: False: they skip all, which says nothing.
     least_known: the favorites are the liked movies with the fewest ratings.
     """
 
@@ -60,8 +59,9 @@ class View(NamedTuple):
     least_known: bool = False
 
 
+LEARNING = View()
 VIEWS = {
-    "learning": View(),
+    "learning": LEARNING,
     "learning, unrated = skip": View(unrated=SKIP),
     "learning, least known": View(least_known=True),
     "no learning": View(learns=False),
@@ -75,9 +75,10 @@ class Person(NamedTuple):
     favorites: tuple[int, ...]
     ratings: Mapping[int, float]
 
-    def answer(self, row: int, unrated: str = NOT_INTERESTED) -> str:
-        rating = self.ratings.get(row)
-        return unrated if rating is None else answer_for(rating)
+    def answer(self, row: int, view: View = LEARNING) -> str:
+        if not view.learns:
+            return SKIP
+        return answer_for(self.ratings[row]) if row in self.ratings else view.unrated
 
     def liked_left(self) -> list[int]:
         return [row for row, rating in self.ratings.items() if rating >= LIKED and row not in self.favorites]
@@ -152,28 +153,7 @@ def make_folds(
     return folds
 
 
-class WithoutLearning(LearningRule):
-    """A rule that hears the favorites, which come first, and ignores all answers."""
-
-    def __init__(self, rule: LearningRule) -> None:
-        self.rule, self._scores = rule, functools.lru_cache(maxsize=1)(rule.scores)
-
-    def scores(self, events: Sequence[Event]) -> np.ndarray:
-        return self._scores(_favorites(events))
-
-    def contributions(self, events: Sequence[Event], rows: np.ndarray) -> np.ndarray:
-        table = self.rule.contributions(_favorites(events), rows)
-        return np.pad(table, ((0, 1 + len(events) - len(table)), (0, 0)))
-
-    def user_vector(self, events: Sequence[Event]) -> np.ndarray:
-        return self.rule.user_vector(_favorites(events))
-
-
-def _favorites(events: Sequence[Event]) -> tuple[Event, ...]:
-    return tuple(event for event in events if event.answer == FAVORITE)
-
-
-def replay(engine: SessionEngine, person: Person, n_turns: int = 20, unrated: str = NOT_INTERESTED) -> list[int]:
+def replay(engine: SessionEngine, person: Person, n_turns: int = 20, view: View = LEARNING) -> list[int]:
     """Return the movies shown, movie rows in order; fewer than `n_turns` where no movie is left."""
     state = engine.start(person.favorites)
     shown: list[int] = []
@@ -181,7 +161,7 @@ def replay(engine: SessionEngine, person: Person, n_turns: int = 20, unrated: st
         shown.append(state.current)
         if len(shown) >= n_turns:
             break
-        state = engine.step(state, person.answer(state.current, unrated))
+        state = engine.step(state, person.answer(state.current, view))
     return shown
 
 
@@ -198,17 +178,20 @@ def measure(person: Person, shown: Sequence[int], n_turns: int, counts: np.ndarr
 
 
 def replay_all(
-    rule: LearningRule, fold: Fold, n_turns: int = 20, policy: PolicySettings = RULE_ALONE, view: Optional[View] = None
+    rule: LearningRule,
+    fold: Fold,
+    n_turns: int = 20,
+    policy: PolicySettings = RULE_ALONE,
+    view: View = LEARNING,
 ) -> list[Outcome]:
     """Replay a session for each person of `fold`. Cost: one session step per turn."""
-    catalog, counts, view = fold.catalog, fold.catalog.n_ratings, view or View()
-    rule = rule if view.learns else WithoutLearning(rule)
+    catalog, counts = fold.catalog, fold.catalog.n_ratings
     engine, people = SessionEngine(catalog, rule, policy), fold.people
     ranks = np.empty(len(counts), dtype=np.int64)
     ranks[np.argsort(-counts, kind="stable")] = np.arange(1, len(counts) + 1)
     if view.least_known:  # whatever was drawn: once for each person
         people = list({person.user_id: person.with_least_known(counts) for person in people}.values())
-    shown = [replay(engine, person, n_turns, view.unrated) for person in people]
+    shown = [replay(engine, person, n_turns, view) for person in people]
     return [measure(person, rows, n_turns, counts, ranks) for person, rows in zip(people, shown)]
 
 
