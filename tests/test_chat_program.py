@@ -94,7 +94,7 @@ tastevec: 9 movies. What do you feel like? /help, /quit
    understood: why: Théta (1999)
    Théta (1999): goes with Alpha (1980) (Action)
 > hi
-   Hello. Say what you feel like: like Heat, but funnier
+   Say what you feel like: like Heat, but funnier; /help lists the commands
 > ?!
    that names no movie and no wish: say what you feel like, such as: like Heat, but funnier
 > /undo

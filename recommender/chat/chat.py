@@ -113,12 +113,7 @@ class Chat:
         if understood.question:
             kind, row = understood.question
             movie = self.catalog.movie(row)
-            if kind == "similar":
-                other, near = understood.more_like[0], self.recommender.free_text.similarity(row)
-                n_nearer = int((np.delete(near, row) > near[other]).sum())
-                said = explain.compared(movie, self.catalog.movie(other), n_nearer, len(near))
-            else:
-                said = explain.answer(movie, kind, self._because(state, [row])[0])
+            said = explain.answer(movie, kind, self._because(state, [row])[0])
             return state._replace(last=row), Turn(understood.said, said)
         if not understood.said and not understood.request:
             if understood.reply == WATCHLIST:

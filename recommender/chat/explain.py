@@ -71,12 +71,6 @@ def in_common(movie: Movie, other: Movie, most: int = 3) -> list[str]:
     return list(dict.fromkeys(one for mine, theirs in zip(*facts) for one in mine if one in theirs))[:most]
 
 
-def compared(movie: Movie, other: Movie, n_nearer: int, n_movies: int) -> str:
-    """Return how similar two movies are: what they share, and how many movies are nearer to the first."""
-    shared = ", ".join(in_common(movie, other)) or "no genre, no people"
-    return f"{movie} and {other} share {shared}; {n_nearer:,} of {n_movies:,} movies are more like {movie.title}"
-
-
 def description(movie: Movie) -> str:
     """Return genres, director, and as many sentences of the overview as fit in one line."""
     facts = " by ".join(filter(None, (", ".join(movie.genres), movie.director))) or "genre unknown"
@@ -100,7 +94,6 @@ def answer(movie: Movie, kind: str, why: str) -> str:
         "language": SPOKEN.get(movie.original_language, movie.original_language),
         "about": description(movie),
         "length": "running times are not in the data",
-        "where": "where a movie can be seen is not in the data",
     }
     return f"{movie}: {answers[kind] or f'its {kind} is not in the data'}"
 

@@ -8,16 +8,13 @@ another title before it ("heat, fargo"). A long title of a well-known movie need
 
 from __future__ import annotations
 
-import difflib
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Optional
 
-import numpy as np
-
 from ..data.title_words import PARTIAL
 from ..data.titles import TitleIndex
-from ..linalg.rows import unit_rows
 from ..session.texts import FreeText
 from ..text.backends.word_features import fold
 from .verdicts import any_of, verdict
@@ -26,7 +23,6 @@ MOST_IN_TITLE = 10  # tokens
 KNOWN = 50  # ratings from which on a title needs less evidence
 FAME = 5  # with this many times the ratings a series outweighs a movie of its name
 SURE = 0.75  # score of a misspelt title
-NEAR, CLEAR = 0.2, 0.08  # cosine of a description and the one of the list that it means; above the next
 LONG = 9  # letters of a title of several words that needs none
 _TOKEN = re.compile(r"#?[\w'’]+|[^\w\s]")
 _ORDINALS = "last first second third fourth fifth sixth seventh eighth ninth tenth"
@@ -37,7 +33,6 @@ _MANY = re.compile(rf"(?:the )?(first|last) ({_COUNT}|[2-9]\b)(?! (?:days|weeks|
 _RANGE = re.compile(r"(\d)(?: ?[-–] ?| to | through )(\d)\b(?! (?:hours?|minutes?|years?))")
 _THE_ONE = re.compile(r"(?:the |that )(?P<before>(?:\w+ ){1,3}?)ones?\b|the one (?P<after>(?:\w+ ?){2,5})")
 _CUT = re.compile(r"\b(?:was|is|were|looks?|sounds?|seems|and|but|please)\b")
-_MIDDLE = ("top", "middle", "bottom")
 _AFTER_ONE = {"with", "by", "from", "in", "about", "set", "starring", "directed"}
 _GOES_ON = any_of(
     """is, was, has, had, made, scared, bored, moved, similar, like, looks?, looked, sounds?, sounded, seems, and, or
@@ -53,18 +48,14 @@ _PLACE = re.compile(
     rf"|the (?P<nth>{_N})(?= {_GOES_ON}| \W|$)|(?P<bare>{_N})(?= (?:was|is|looks?|sounds?|seems)\b)"
     rf"|(?P<digit>\d+)\b(?! (?:{_NO_PLACE}|\d|%))"
 )
-A_PLACE = re.compile(rf"\b(?:the {_N}|(?:number|movie|film|nr) \d+)(?= |$)(?! (?:time|half|part|world|war)\b)")
-_BARE = re.compile(rf"({_N}) (\w+)")  # third boring
-_ALSO = re.compile(_N)  # the first and third
+_NTH_ALONE = re.compile(_N)  # the first and third; third boring
 _ALL = re.compile(
     rf"(?:all|both|any|each)(?: of)? (?:them|these|those|{_COUNT}|the list)\b|(?:them|these|those) all\b"
     r"|(?:these|those)(?= (?:are|were|look)\b(?! too (?:violent|gory|bloody|scary|sad|dark|old|new|recent)\b))"
 )
-_ALL_BUT = re.compile(r"(?:all|everything)(?= (?:but|except)\b)")
 _THEM = re.compile(r"(?:them|these|those)\b")  # none of these, seen them
 _BEFORE_THEM = {"of", "seen", "saw", "watched", "know", "all"}
 _JUDGED = {"watched", "saw", "seen", "liked", "loved", "love", "hated", "skip", "not", "try", "except", "like", "than"}
-_BOTH = re.compile(r"both\b")
 _REST = re.compile(r"(?:the|all) (?:others|rest|other ones?)\b")
 _WISH = any_of("should, shouldnt, must, has, needs, can, could, would, doesnt, be, to, if")
 _IT = re.compile(rf"(?:that|this) (?:one|movie|film)\b|it\b(?! {_WISH})|its\b")
@@ -72,7 +63,7 @@ _MOVED = re.compile(r"it (?:off|from|for later|(?:on|to) (?:my|the))\b")  # take
 _NOT_BEFORE_IT = {"make", "making", "keep", "want", "need", "if", "as", "think", "call", "take"}
 _ARTICLES = {"the", "a", "an"}
 _JOINED = {",", "and", "or", ", and", "&", ";", "/", "+", ", or"}
-_DIVIDES = {*_JOINED, ".", "!", "?", "but"}
+_DIVIDES = {*_JOINED, ".", "!", "?", "but", "so"}
 _PLAIN = re.compile(
     any_of(
         """it, her, him, up, us, them, me, this, that, one, others?, i, you, he, she, they, we, what, movie, film, story
@@ -93,12 +84,6 @@ _SEQUEL = re.compile(r"-\w| ?: ?\w| (?:[2-9]|ii+|iv)\b", re.IGNORECASE)  # behin
 _VERDICT = re.compile(r"(?:is|was|were|are|looks?|sounds?|bored|scared|sucks|blew|and)\b|$|[,;]")
 
 
-_CHAT_WORDS = re.findall(
-    r"\w{4,}",
-    f"{_ORDINALS} loved liked hated great terrible boring watched something anything movie movies similar one",
-)
-
-
 class Mention(NamedTuple):
     """start, end: tokens.  rows: of the movies.  listed: by the place in the list, or by a pronoun, not by title."""
 
@@ -115,17 +100,10 @@ class Message:
         """is_word: whether a word is no slip of the pen."""
         self._text, self._spans = text, [match.span() for match in _TOKEN.finditer(text)]
         self.written = [text[start:end] for start, end in self._spans]
-        self.raw = ["".join(fold(word.strip("#")).split()) or word for word in self.written]
+        self.folded = ["".join(fold(word.strip("#")).split()) or word for word in self.written]
         words = [word for word in self.written if word[0].isalpha() and word != "I"]
         self.has_case = any(word[0].isupper() for word in words) and not text.isupper()
-        self.unknown = {word for word in self.raw if len(word) > 2 and word.isalpha() and not is_word(word)}
-        self.folded = [self._mended(word) if word in self.unknown else word for word in self.raw]
-
-    def _mended(self, word: str) -> str:
-        """Return secnd as second, where a chat has such a word."""
-        if word == "teh":
-            return "the"
-        return next(iter(difflib.get_close_matches(word, _CHAT_WORDS, 1, 0.8)), word) if len(word) > 4 else word
+        self.unknown = {word for word in self.folded if len(word) > 3 and word.isalpha() and not is_word(word)}
 
     def said(self, start: int, end: int) -> str:
         """Return tokens start to end as written."""
@@ -143,12 +121,7 @@ class Finder:
     """
 
     def __init__(
-        self,
-        message: Message,
-        shown: Sequence[int],
-        last: Optional[int],
-        titles: TitleIndex,
-        text: FreeText,
+        self, message: Message, shown: Sequence[int], last: Optional[int], titles: TitleIndex, text: FreeText
     ) -> None:
         self.message, self.shown, self.last, self.titles, self.text = message, shown, last, titles, text
         self.catalog, self.reader, self.found = text.catalog, text.reader, list[Mention]()
@@ -172,14 +145,10 @@ class Finder:
         elif match := _MANY.match(rest):
             n = _COUNTS.get(match[2]) or int(match[2])
             rows = shown[:n] if match[1] == "first" else shown[-n:]
-        elif (
-            match := (_ALL.match(rest) if before not in ("", "are", "is") or not rest.startswith("any") else None)
-            or (_ALL_BUT.match(rest) if before in _JUDGED else None)
-            or (_THEM.match(rest) if before in _BEFORE_THEM and not found else None)
+        elif match := (_ALL.match(rest) if before not in ("", "are", "is") or not rest.startswith("any") else None) or (
+            _THEM.match(rest) if before in _BEFORE_THEM and not found else None
         ):
             rows = shown
-        elif match := _BOTH.match(rest):
-            rows = found[-1].rows if found and len(found[-1].rows) == 2 else shown if len(shown) == 2 else ()
         elif match := _REST.match(rest):
             rows = [row for row in shown if all(row not in one.rows for one in found)]
         elif match := _PLACE.match(rest) or (re.match(rf"the ({_N})\b", rest) if before in _JUDGED else None):
@@ -187,42 +156,28 @@ class Finder:
             n = {**_NTH, **_COUNTS}[place] if place in _NTH or place in _COUNTS else int(place[:4])
             rows = shown[n - 1 : n] if n and before not in ("top", "part", "vol") else ()
             rows = shown[-1:] if place == "last" else rows
-        elif (match := _ALSO.match(rest)) and found and found[-1].listed and found[-1].end == i - 1:
-            rows = shown[_NTH[match.group()] - 1 :][:1] if before in _JOINED else ()
-        elif (
-            (match := _BARE.match(rest))
-            and (not before or before in _JOINED or before in ".;!?but")
-            and verdict(match[2])
+        elif (match := _NTH_ALONE.match(rest)) and (
+            (before in _JOINED and found and found[-1].listed and found[-1].end == i - 1)
+            or (before in ("", *_DIVIDES) and verdict(" ".join(message.folded[i + 1 : i + 2])))
         ):
-            rows, match = shown[_NTH[match[1]] - 1 :][:1], re.match(r"\w+", rest)
+            rows = shown[_NTH[match.group()] - 1 :][:1]
         elif (match := _IT.match(rest)) and (before not in _NOT_BEFORE_IT or _MOVED.match(rest)):
-            if before == "in" and message.folded[i - 2] in ("isnt", "not"):
-                return None  # where Brad Pitt isn't in it
             rows = found[-1].rows if found else () if self.last is None else (self.last,)
         elif shown and (match := _THE_ONE.match(rest)):
             return self._described(i, match)
         return Mention(i, i + len(match.group().split()), tuple(rows), True) if match and len(rows) else None
 
     def _described(self, i: int, match: re.Match[str]) -> Optional[Mention]:
-        """Return the one of the list with these facts, or words in its text: the French one, the one with Al Pacino."""
+        """Return the one of the list with these facts: the French one, the one with Al Pacino."""
         words = _CUT.split(match["before"] or match["after"])[0].split()
-        if not words:
+        if not words or (match["after"] and words[0] not in _AFTER_ONE):
             return None  # that was a good one
-        if words[0] in _MIDDLE:
-            place = {"middle": len(self.shown) // 2, "top": 0, "bottom": -1}[words[0]]
-            return Mention(i, i + 3, (self.shown[place],), True)
-        if match["after"] and words[0] not in _AFTER_ONE:
-            return None
         for n in range(len(words), 0, -1) if match["after"] else [len(words)]:
             request = self.reader.read(" ".join(words[:n]))
             facts = [fact for fact in request.facts if fact.wanted and not request.left]
             if rows := [row for row in self.shown if facts and all(fact.rows[row] for fact in facts)]:
                 return Mention(i, i + n + 2, tuple(rows if match.group().endswith("ones") else rows[:1]), True)
-        nearness = self.text.vectors[[*self.shown]] @ unit_rows(self.text.embed(" ".join(words))[None])[0]
-        best = np.argsort(-nearness)[:2]
-        if len(best) < 2 or nearness[best[0]] < NEAR or nearness[best[0]] - nearness[best[1]] < CLEAR:
-            return None
-        return Mention(i, i + len(words) + 2, (self.shown[best[0]],), True)
+        return None
 
     def _titled(self, i: int) -> Optional[Mention]:
         """Return the longest title that begins here and is meant as one."""
@@ -233,38 +188,30 @@ class Finder:
         for end in range(min(len(message.folded), i + MOST_IN_TITLE), i, -1):
             ends = message.written[i][0].isalnum() and message.written[end - 1][-1].isalnum()
             places = all(word in _JOINED or (len(word) < 3 and word.isdigit()) for word in message.folded[i:end])
-            mended = message.folded[i:end] != message.raw[i:end]
-            said = " ".join(message.folded[i:end]) if mended else message.said(i, end)
-            named = self.titles.named(said) if ends and not places else []
-            named.sort(
-                key=lambda one: self.catalog.movie(one.row).title != said + "!", reverse=message.after(end)[:1] != "!"
-            )
+            named = self.titles.named(message.said(i, end)) if ends and not places else []
             if not named or _SEQUEL.match(message.after(end)):
                 continue
             famous = max(named, key=lambda one: self.catalog.n_ratings[one.row])
             if self.catalog.n_ratings[famous.row] > FAME * self.catalog.n_ratings[named[0].row] and end > i + 1:
                 named = [famous]  # The Lord of the Rings is not the cartoon
-            year = re.match(r"(?:\( )?((?:19|20)\d\d)\b(?: \))?", " ".join(message.folded[end : end + 3]))
+            year = re.match(r"(?:! )?(?:\( )?((?:19|20)\d\d)\b(?: \))?", " ".join(message.folded[end : end + 3]))
             of_year = [one.row for one in named if year and self.catalog.years[one.row] == int(year[1])]
             if year and of_year:
                 return Mention(i, end + len(year.group().split()), (of_year[0],), False)
             judged = opens and bool(_VERDICT.match(" ".join(message.folded[end : end + 2])))
             slot = between in _JOINED or judged or bool(_BEFORE.search(before))
             known = bool(self.catalog.n_ratings[named[0].row] >= KNOWN)
-            is_part = (named[0].kind == PARTIAL and len(named) > 1) or (named[0].kind == PARTIAL and named[0] != famous)
+            is_part = named[0].kind == PARTIAL and (len(named) > 1 or named[0] != famous)
             if self._is_meant(i, end, slot, known, is_part):
                 return Mention(i, end, (named[0].row,), False)
         return self._misspelt(i) if between in _JOINED or _BEFORE.search(before) else None
 
     def _misspelt(self, i: int) -> Optional[Mention]:
         """Return the well-known title that is meant by words of which one, at least, is no word."""
-        last = next(
-            (n for n in range(i, len(self.message.folded)) if self.message.folded[n] in (*_DIVIDES, "so")), None
-        )
-        for end in range(min(last or len(self.message.folded), i + 6), i, -1):
-            if any(len(word) > 3 for word in self.message.unknown.intersection(self.message.raw[i:end])):
-                said = " ".join(self.message.folded[i:end])
-                best = next(iter(self.titles.search(said, 1)), None)
+        words = [*itertools.takewhile(lambda word: word not in _DIVIDES, self.message.folded[i : i + 6])]
+        for end in range(i + len(words), i, -1):
+            if self.message.unknown.intersection(said := self.message.folded[i:end]):
+                best = next(iter(self.titles.search(" ".join(said), 1)), None)
                 if best and best.score >= SURE and self.catalog.n_ratings[best.row] >= KNOWN:
                     return Mention(i, end, (best.row,), False)
         return None

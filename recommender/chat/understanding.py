@@ -16,12 +16,28 @@ from typing import TYPE_CHECKING, NamedTuple, Optional, Union
 
 import numpy as np
 
-from ..data.catalog import SPOKEN
 from ..session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SEEN, SKIP
 from ..text.request_facts import Fact
 from ..text.requests import Request
-from .mentions import A_PLACE, Finder, Mention, Message
-from .verdicts import ASKED_LIKE, LIKES, OFF, OTHERS, QUESTIONS, SAME, UNKNOWN, answer_to, taken_back, verdict
+from .mentions import Finder, Mention, Message
+from .verdicts import (
+    ANYTHING,
+    ASKED_LIKE,
+    HELLO,
+    LIKES,
+    NO,
+    NO_ANSWER,
+    OFF,
+    OTHERS,
+    TALK,
+    UNKNOWN,
+    WATCHLIST,
+    any_of,
+    question,
+    small_talk,
+    taken_back,
+    verdict,
+)
 
 if TYPE_CHECKING:
     from ..facade import Recommender
@@ -29,45 +45,24 @@ if TYPE_CHECKING:
 ASKED = "asked for"  # beside the answers: others like a movie
 MOST_LETTERS = 1000
 OLDER, NEWER = 1990, 2010  # what older and newer mean where no list is on the screen
-_STARTS = set(
-    re.findall(
-        r"\w+", "loved love liked like hated hate saw seen watched not didnt dont never i it we skip newer older"
-    )
-)
-_VERBS = {"love", "loved", "like", "liked", "enjoyed", "enjoy", "adore", "hate", "hated", "saw"}
+_OPENS = set(re.findall(r"\w+", """
+loved love liked like hated hate saw seen watched not didnt dont never i it we skip newer older
+"""))  # fmt: skip
+_APART = {"not", "less", "without", "except"}
+_TELLS = {"love", "loved", "like", "liked", "enjoyed", "enjoy", "adore", "hate", "hated", "saw"}
 _ABOUT_IT = re.compile(r"\b(?:worse|it|them|both|that one|this one|those|which)\b")
-_ASKS = re.compile(r"\b(?:something|anything|more|show|give|want|find|looking|recommend|suggest|now|please)\b")
+_WISHES = re.compile(r"\b(?:something|anything|more|show|give|want|find|looking|recommend|suggest|now|please)\b")
 _LIKE_THAT = re.compile(r"\b(?:like|similar to) (?:that|those|these|them|this|it)\b")
 _RELATIVE = re.compile(
     r"\b(newer|older|more (?:recent|modern))(?! than \d)(?: than (?:these|those|that|them|@))?(?!\w)"
 )
-_TOO = re.compile(r"(?:\b(?:is|are|its|thats|a bit|a little|way) )*\btoo (?:many |much )?(\w+)(?: ones)?")
-EXCEPT = "except"
-_APART = {"not": False, "less": False, "without": False, "except": True, "besides": True}  # True: of all
-_ASKING = {"show", "give", "find"}
-_ALONE = (["was"], ["is"])
-_CARRIER = re.compile(
-    r"^(?:(?:hey|hi|so|well|please|today|tonight|this evening|last weekend"
-    r"|my (?:wife|husband|girlfriend|boyfriend|partner|friends?)(?: and i)?|(?:wed|we would) like"
-    r"|(?:have you |do you have |you )?got|is there|isnt there|are there|(?:give|show|find|get) (?:me|us)"
-    r"|(?:a|some|any) (?:more )?(?:films?|movies?) (?:that|which)(?: \w+s)?)\b ?)+"
-    r"|\b(?:that |which )?(?:i|we) (?:might|may|probably|havent|dont)(?: not)? (?:know|seen|heard of)(?: yet)?\b"
-    r"|^any(?:thing|one)? (?:thats|that is)\b|\bthats$|^(?:im|i am|i feel) (?:so |feeling )?(?:sad|down)$"
+_FRONT = re.compile(
+    rf"^(?:{any_of('hey, hi, so, please, today, tonight, give, show, find, get, got, me, us, (?:is|are) there')} ?)+"
 )
-_ADULT = re.compile(r"\bfor (?:grown ?ups?|adults)\b")
 _REFUSED = re.compile(
-    r"(?:(?:im|i am|were|we are) )?(?:(?:so|really|a bit) )?"
-    r"(?:(?:sick|tired|fed up|bored) (?:of|with)|(?:had )?enough(?: of)?"
-    r"|forget(?: about)?(?: the| that)?|no more(?! than)(?: of)?"
-    r"|not (?:really |exactly |particularly |so |too |that |much )?"
-    r"(?:(?:an? )?(?:big |huge |great |real )?(?:fan|lover) of|(?:keen|big) on|(?:crazy|mad|wild) about|into"
-    r"|interested in)) "
+    r"(?:^| )(?:(?:sick|tired|fed up|bored) (?:of|with)|enough of|forget(?: about)?(?: the| that)?|no more)\b"
+    rf"|{NO}(?: \w+){{0,3}} (?:fans?|lover|keen|big|into|interested|cup of tea|thing|taste|kind|type)(?: of| on| in)?\b"
 )
-_NOT_MINE = re.compile(
-    r"^([\w ]+?) (?:is not|are not|isnt|arent)(?: really)? my (?:cup of tea|thing|taste|kind|type)\b.*"
-    r"|\b(?:where|in which) ([\w ]+?) (?:isnt|is not|doesnt (?:play|appear))(?: in)?(?: it)?\b"
-)
-_ADVICE = re.compile(r"\b(?:should|could) (?:i|we) (?:see|watch)\b|\bif (?:i|we|you) (?:like|love)d?\b")
 # What is told, or asked back, is no wish: that one was funny, is it a comedy
 _TOLD = re.compile(
     r"\b(?:was|were|it is|its|thats|that is|he|she|they|them|how|liked|loved|enjoyed|remember|remind\w*|heard|seen)\b"
@@ -80,7 +75,7 @@ class Understood(NamedTuple):
     """likes, dislikes: rows of favorites, and of movies that are none.  more_like: others like these are asked for.
 
     feedback: row -> an answer of session/state.py, for movies on the list, and others seen or kept for later.
-    question: a kind of `QUESTIONS` and a row; more_like is what it is compared with.
+    question: a kind of `QUESTIONS` and a row.
     cleared: kinds of facts taken back, or "all".
     request: what is asked for, for `Recommender.encode`; "" for nothing.  reading: its filters.
     said: what was understood, for people; "" for nothing.  reply: to small talk.  filters: the facts that are wishes.
@@ -119,7 +114,6 @@ class _Reading:
         self.answers: dict[int, str] = {}
         self.question: Optional[tuple[str, int]] = None
         self.asked: list[int] = []  # the movies that others are to be like
-        self.compared: Sequence[int] = ()
         self.anything, self.reply = False, ""
         self.cleared: list[str] = []
         self.left: list[str] = []  # clauses of the request
@@ -132,41 +126,35 @@ class _Reading:
             mentions = [one for one in clause if isinstance(one, Mention)]
             words = " ".join("@" if isinstance(one, Mention) else one for one in clause)
             words = re.sub(r"@(?: (?:and|or|&|both)? ?@)+", "@", words)
-            opinion = verdict(words)
-            if OTHERS.match(words):
-                self.answers.update((row, SKIP) for row in self.shown if row not in self.answers)
-                self.anything = True
-                continue
-            if (reply := answer_to(words)) is not None:
-                self.reply = self.reply or reply
-                continue
-            if self._takes_back(words):
-                continue
-            kind = next((kind for kind, pattern in QUESTIONS.items() if re.search(pattern, words)), "")
-            kind = "" if _ADVICE.search(words) else kind
-            if len(mentions) > 1 and kind == "similar":
-                self.question, self.compared = (kind, mentions[0].rows[0]), mentions[-1].rows[:1]
-            elif mentions and SAME.search(words):
-                self._ask(SAME.sub(self._fact(SAME.findall(words)[0], mentions[0].rows[0]), words))
-            elif mentions and words.startswith(EXCEPT):
-                self._except(mentions)
-            elif mentions and (_RELATIVE.search(words) or ASKED_LIKE.search(words)) and not LIKES.search(words):
+            opinion, kind = verdict(words), question(words)
+            likened = not LIKES.search(words) and (_RELATIVE.search(words) or ASKED_LIKE.search(words))
+            if mentions and likened and not re.match(r"(?:is|was) @", words):
                 self._ask(words, mentions)
                 said = ASKED
             elif mentions and kind:
-                self.question = kind, mentions[-1].rows[0]
+                self.question = kind, mentions[0].rows[0]
             elif mentions:
-                bare = words.split()[-1] == "@" and len(words.split()) < 3 and opinion is None
+                bare = words in ("@", "and @", "or @", "but @") and opinion is None
                 said = said if bare and before else opinion
                 if said == ASKED:
                     self._ask("like @", mentions)
                 else:
                     self._answer(mentions, said, words)
-            elif kind and A_PLACE.search(words):
-                self.reply = "There is no such movie on the list"
+            elif talk := small_talk(words):
+                self.reply = self.reply or HELLO * (talk == TALK)
+                self.anything |= talk != TALK
+                self._skip(talk == OTHERS)
+            elif re.search(r"\bwatch ?list$|^(?:show |what is |whats )?(?:me |on )?my list$", words):
+                self.reply = WATCHLIST
+            elif back := taken_back(words):
+                self.cleared += [fact.kind for fact in self.reader.read(back).facts] or [back]
             elif before and self._is_about(words, opinion):
                 said = opinion
                 self._answer(before, said, words)
+            elif opinion == UNKNOWN and not self.reader.read(words).facts:
+                self.reply = HELLO
+            elif kind not in ("", "about") or re.match(r"(?:which|how many|what are my)\b", words):
+                self.reply = NO_ANSWER
             else:
                 self._ask(words)
             before = mentions or before
@@ -177,21 +165,19 @@ class _Reading:
         found: list[list[Union[str, Mention]]] = [[]]
         folded, i = self.message.folded, 0
         while i < len(folded):
-            word, after, clause = folded[i], folded[i + 1 : i + 2], found[-1]
+            word, clause = folded[i], found[-1]
             if mention := self.mentions.get(i):
                 clause.append(mention)
             elif word == "," and self._goes_on(clause, i + 1):
                 pass  # 1, 2 and 3 are good
-            elif word == "but" and clause and folded[i - 1] in ("anything", "everything", "all"):
-                found.append([EXCEPT])
-            elif word in (*",;.!?", "but") or (word in ("and", "so") and _STARTS.intersection(after)):
+            elif word in _APART and clause and i + 1 in self.mentions:
+                found.append([word])  # like 1, not 2
+            elif word == "but" and clause and clause[-1] in ("anything", "everything", "all"):
+                clause.append(word)
+            elif word in (*",;.!?", "but") or (word in ("and", "so") and _OPENS.intersection(folded[i + 1 : i + 2])):
                 found.append(["but"] if word == "but" else [])
-            elif word in ("i", "we") and _VERBS.intersection(after) and _ASKS.search(" ".join(map(str, clause))):
+            elif word in ("i", "we") and _TELLS.intersection(folded[i + 1 : i + 2]) and _is_wish(clause):
                 found.append([word])  # looking for a comedy i loved Big
-            elif word in _ASKING and clause and isinstance(clause[-1], Mention):
-                found.append([word])  # instead of 3 show me something French
-            elif word in _APART and clause and self._names_next(i + 1):
-                found.append([EXCEPT if _APART[word] else word])  # 1 and 3 but not 2
             elif word[0].isalnum() or word == "&":
                 clause.append(word)
             i = mention.end if mention else i + 1
@@ -199,49 +185,28 @@ class _Reading:
 
     def _goes_on(self, clause: Sequence[Union[str, Mention]], i: int) -> bool:
         """Return whether a list of mentions and nothing else goes on at i, and the last is not judged alone."""
-        mention, alone = self.mentions.get(i), bool(clause) and all(isinstance(one, Mention) for one in clause)
-        return alone and mention is not None and self.message.folded[mention.end : mention.end + 1] not in _ALONE
+        mention, alone = self.mentions.get(i), clause and all(isinstance(one, Mention) for one in clause)
+        return (
+            alone
+            and mention is not None
+            and self.message.folded[mention.end : mention.end + 1] not in (["was"], ["is"])
+        )
 
-    def _names_next(self, i: int) -> bool:
-        folded = self.message.folded
-        i += folded[i : i + 1] in (["of"], ["for"])
-        return i in self.mentions
-
-    def _fact(self, kind: str, row: int) -> str:
-        """Return what a movie has of this kind, as it would be asked for."""
-        movie = self.catalog.movie(row)
-        director, first = movie.director.split(";")[0], next(iter(movie.cast), "")
-        named = {"director": director and f"by {director}", "genre": " ".join(movie.genres[:1])}
-        spoken = SPOKEN.get(movie.original_language, "English").split(",")[0]
-        return named.get(kind) or (spoken if kind == "language" else first and f"with {first}")
-
-    def _except(self, mentions: Sequence[Mention]) -> None:
-        """Take back what was said of these among all, or refuse them where nothing was said."""
-        for row in (row for mention in mentions for row in mention.rows):
-            if self.answers.pop(row, SKIP) == SKIP:
-                self.answers[row] = NOT_INTERESTED
-
-    def _takes_back(self, words: str) -> bool:
-        back = taken_back(words)
-        self.cleared += [fact.kind for fact in self.reader.read(back).facts] or [back] if back else []
-        return bool(back)
+    def _skip(self, all_others: bool) -> None:
+        self.answers.update((row, SKIP) for row in self.shown if all_others and row not in self.answers)
 
     def _is_about(self, words: str, opinion: Optional[str]) -> bool:
         """Return whether a clause without a movie judges the one before: "loved it", "what a bore"."""
-        short = opinion in (LIKE, DISLIKE) and len(words.split()) < 5 and not _ASKS.search(words)
+        short = opinion in (LIKE, DISLIKE) and len(words.split()) < 5 and not _is_wish([words])
         about = (short or _ABOUT_IT.search(words)) and "you" not in words.split()
         return bool(opinion and about and not self.reader.read(words).facts)
 
     def _answer(self, mentions: Sequence[Mention], answer: Optional[str], words: str) -> None:
         for mention in mentions:
-            if answer is None and re.search(r"@ (?:was|were)\b", words):
-                answer = SEEN  # and judged in words that are not known here
             if answer == UNKNOWN:
-                self.reply = "Then that is still to come. Say what else you feel like"
-                continue
-            if answer is None and mention.listed and len(words.split()) > 2:
-                continue  # a number that is no place in the list
-            self.answers.update((row, answer or (LATER if mention.listed else LIKE)) for row in mention.rows)
+                self.reply = HELLO
+            elif answer is not None or not mention.listed or len(words.split()) < 3:  # else a number, but no place
+                self.answers.update((row, answer or (LATER if mention.listed else LIKE)) for row in mention.rows)
 
     def _ask(self, words: str, mentions: Sequence[Mention] = ()) -> None:
         """Keep a clause for the request, with titles for @, years for newer, and scary for scarier."""
@@ -251,22 +216,16 @@ class _Reading:
         years = self.catalog.years[self.asked or others or self.shown]
         middle = int(np.median(years[years > 0])) if (years > 0).any() else 0
         older, newer = f"until {middle - 1 if middle else OLDER}", f"since {middle + 1 if middle else NEWER}"
-        words = _TOO.sub(self._less, _LIKE_THAT.sub("", words))
-        words = _NOT_MINE.sub(lambda found: f"no {found[1] or found[2]}", words)
-        words = _ADULT.sub("not for children", _REFUSED.sub("no ", _CARRIER.sub("", words)))
+        words = _FRONT.sub("", _LIKE_THAT.sub("", words))
+        if refused := _REFUSED.search(words):  # sick of horror; Hitchcock is not my taste
+            said, rest = words[: refused.start()], words[refused.end() :]
+            words = f"{said} , no {rest}" if rest else f"no {said}"
         words = re.sub(r"\bclassics\b", "classic movies", re.sub(r"\bmore(?: of)? @", "like @", words))
-        if not words:
-            return
         words = _RELATIVE.sub(lambda match: older if match[1] == "older" else newer, words)
-        titles = " or ".join(str(self.catalog.movie(row)) for row in rows)
-        if not _TOLD.search(words):
-            self.wishes.append(len(self.left))
-        self.left.append(" ".join(map(self._plain, words.split())).replace("@", titles) + (" ;" if rows else " ,"))
-
-    def _less(self, match: re.Match[str]) -> str:
-        """Return "not violent" for "too violent", newer for "too old"."""
-        opposite = {"old": "newer", "new": "older", "recent": "older"}.get(match[1], "")
-        return opposite or (f"not {match[1]}" if self.reader.is_filter(match[1]) else match.group())
+        if words:
+            titles = " or ".join(str(self.catalog.movie(row)) for row in rows)
+            self.wishes += [] if _TOLD.search(words) else [len(self.left)]
+            self.left.append(" ".join(map(self._plain, words.split())).replace("@", titles) + (" ;" if rows else " ,"))
 
     def _plain(self, word: str) -> str:
         """Return scary for scarier where that names a filter."""
@@ -279,6 +238,7 @@ class _Reading:
         return re.sub(r" [,;] but ", " but ", " ".join(clauses)).strip(" ,;")
 
     def _result(self) -> Understood:
+        self._skip(self.anything and not (self.answers or self.left or self.question or self.cleared))
         request, wishes = self._request(self.left), self._request([self.left[place] for place in self.wishes])
         reading, new = self.reader.read(request), [row for row in self.answers if row not in self.shown]
         likes = [row for row in new if self.answers[row] == LIKE]
@@ -287,14 +247,17 @@ class _Reading:
         said = [f"like {self.catalog.movie(row)}" for row in likes]
         said += [f"not like {self.catalog.movie(row)}" for row in dislikes]
         said += [f"{self.catalog.movie(row)}: {answer}" for row, answer in feedback.items() if answer != SKIP]
-        said += ["others than these"] if SKIP in feedback.values() else []
+        said += [OTHERS] if SKIP in feedback.values() else []
         said += [f"{self.question[0]}: {self.catalog.movie(self.question[1])}"] if self.question else []
         said += ["no filters" if kind == "all" else f"any {kind}" for kind in self.cleared]
         said += [*filter(None, [reading.read_as()]), *reading.unknown]
         more, unlike = ([like.row for like in reading.likes if like.wanted == wanted] for wanted in (True, False))
-        said += [f"like {self.catalog.movie(row)}" for row in self.compared]
-        said = said or ["anything"] * self.anything
-        rows, asked = (tuple(likes), tuple(dict.fromkeys([*dislikes, *unlike]))), (*more, *self.compared)
+        said = said or [ANYTHING] * self.anything
+        rows, asked = (tuple(likes), tuple(dict.fromkeys([*dislikes, *unlike]))), tuple(more)
         cleared, filters = tuple(self.cleared), self.reader.read(wishes).facts
         text = "; ".join(said)
         return Understood(*rows, feedback, self.question, asked, cleared, request, reading, text, self.reply, filters)
+
+
+def _is_wish(clause: Sequence[object]) -> bool:
+    return bool(_WISHES.search(" ".join(map(str, clause))))
