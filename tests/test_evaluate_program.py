@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from model import evaluate
-from preprocess import setup
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError, DataError, TastevecError
 from recommender.data.interactions import Interactions
@@ -18,7 +17,6 @@ from recommender.evaluate.protocols import Source
 from recommender.evaluate.rankings import rating_errors, score_lists
 from recommender.learn.base import Ranker
 
-from .movielens import ZIP, load_set
 from .raw_sets import write_ratings
 from .tiny import planted_tastes, rank
 
@@ -290,13 +288,3 @@ def test_without_an_extra_its_name_is_said(monkeypatch, tmp_path):
         with pytest.raises(DataError, match=rf"tastevec\[{extra}\]"):
             evaluate.main(flags)
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.skipif(not ZIP.is_file(), reason="MovieLens small is not beside this clone")
-def test_the_parts_that_setup_writes_are_set_b_cut_by_the_same_rule(tmp_path):
-    ours = Source.from_ratings(load_set("B"))
-    setup.main([f"--data={ZIP}", f"--output={tmp_path}", "--min-movie-ratings=5", "--format=npz"])
-    written = Source.load(tmp_path)
-    for name in ("train", "val", "test"):
-        for part in ("user_ids", "movie_ids", "indptr", "movie_rows", "ratings", "times"):
-            assert np.array_equal(getattr(getattr(ours, name), part), getattr(getattr(written, name), part))
