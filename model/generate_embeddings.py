@@ -185,7 +185,7 @@ def check_size(arguments: argparse.Namespace, with_users: bool) -> None:
     data = SimpleNamespace(n_ratings=n_ratings, n_users=n_users * with_users, n_movies=n_movies, indptr=[0])
     seconds, size = cost("users", data, arguments.dimension or 384)
     takes = seconds + n_movies * _SECONDS_A_TEXT.get(arguments.backend, 0.0), size
-    command.check_cost(arguments.backend, data, lambda _: takes, instead="omit the users: --no-users")
+    command.check_cost(arguments.backend, data, takes, "omit the users: --no-users")
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:

@@ -39,7 +39,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     output = cli.output_folder(arguments, method)
     history = load_all(arguments.processed)
     instead = f"give {smaller(history)}"
-    cli.check_cost(method, history, lambda _: models.cost(method, history), instead=instead, engine=arguments.engine)
+    cli.check_cost(method, history, models.cost(method, history), instead, arguments.engine)
     model = registry.make(method, Catalog.load(arguments.processed))
     model.progress = cli.Progress(method, "steps")
     started = time.perf_counter()
@@ -57,7 +57,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
 def smaller(history: Interactions) -> str:
     """Return the best method whose fit the free memory holds, as a flag."""
     methods = [name for name in ALTERNATIVES if models.cost(name, history)[1] <= (models.free_memory() or 0)]
-    return f"--method {[*methods, 'popularity'][0]}, or use a larger machine"
+    return f"--method {[*methods, 'popularity'][0]}"
 
 
 if __name__ == "__main__":

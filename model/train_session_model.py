@@ -39,7 +39,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     if not np.array_equal(catalog.movie_ids, data.movie_ids):
         again = artifacts.command("python -m preprocess.setup", given.processed)
         raise ArtifactError(f"{given.processed}: ratings and movie list differ: run {again}")
-    cli.check_cost("session", data, lambda k: cost("session", data, k), settings.rank, "--rank", engine=given.engine)
+    cli.check_cost("session", data, cost("session", data, settings.rank), "give a smaller --rank", given.engine)
     started = time.perf_counter()
     with cli.open_engine(given) as engine:
         fitted = fit_gaussian(data, catalog, settings, engine)

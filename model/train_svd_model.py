@@ -120,7 +120,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     if settings.rank > most:
         size = f"{train.n_users} users and {train.n_movies} movies"
         raise DataError(f"--rank {settings.rank} for {size}: give a rank from 1 to {most}")
-    cli.check_cost("svd", train, lambda k: cost("svd", train, k), settings.rank, "--rank", engine=given.engine)
+    cli.check_cost("svd", train, cost("svd", train, settings.rank), "give a smaller --rank", given.engine)
     model, fitted_on = SvdModel(**vars(settings)), "train"
     with cli.open_engine(given) as model.engine:
         fit(model, train, fitted_on)

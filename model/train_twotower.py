@@ -207,7 +207,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         identity = {"threads": arguments.threads, "data": checksum(folder / MANIFEST)}
         everything = load_all(folder) if arguments.all_ratings else None
         seen = everything or data
-        cli.check_cost("two-tower, an epoch", seen, lambda k: cost("epoch", seen, k), chosen.factors, "--factors")
+        cli.check_cost("two-tower, an epoch", seen, cost("epoch", seen, chosen.factors), "give fewer --factors")
         run = Run(model, data, everything, case, arguments.patience, waiting, **identity)
         if arguments.restart:
             shutil.rmtree(waiting, ignore_errors=True)

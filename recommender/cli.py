@@ -207,35 +207,20 @@ def open_engine(given: argparse.Namespace) -> Iterator[Engine]:
             print(memory)
 
 
-def check_cost(
-    what: str,
-    data: Any,
-    cost: Callable[[int], tuple[float, float]],
-    value: int = 0,
-    flag: str = "",
-    instead: str = "prepare fewer movies (python -m preprocess.setup --min-movie-ratings N), or use a larger machine",
-    engine: str = "numpy",
-) -> None:
+def check_cost(what: str, data: Any, takes: tuple[float, float], instead: str, engine: str = "numpy") -> None:
     """Print the rows of `data`, and the time and memory that a fit on them is expected to take, before it starts.
 
-    cost: returns seconds and bytes for a value of the setting `flag`, now `value`.  Raises `ChoiceError` for more than
-    the free memory, with the largest half, quarter ... of the value that it holds, or else `instead`; not for
-    the `engine` of Dask, whose workers have memory of their own.
+    takes: seconds and bytes.  Raises `ChoiceError`, which says `instead`, for more than the free memory; not for the
+    `engine` of Dask, whose workers have memory of their own.
     """
     from .models import free_memory
 
-    (seconds, size), free = cost(value), free_memory()
+    (seconds, size), free = takes, free_memory()
     time = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} minutes"
-    about = (
-        f"{what}: {data.n_ratings:,} ratings, {data.n_users:,} users x {data.n_movies:,} movies; "
-        f"about {time} and {size / 1e9:.1f} GB"
-    )
+    rows = f"{data.n_ratings:,} ratings, {data.n_users:,} users x {data.n_movies:,} movies"
+    about = f"{what}: {rows}; about {time} and {size / 1e9:.1f} GB"
     if engine == "numpy" and free is not None and size > free:
-        while value > 1 and cost(value)[1] > free:
-            value //= 2
-        if flag and cost(value)[1] <= free:
-            instead = f"give {flag} {value}"
-        raise ChoiceError(f"{about}, but {free / 1e9:.1f} GB are free: {instead}")
+        raise ChoiceError(f"{about}, but {free / 1e9:.1f} GB are free: {instead}, or use a larger machine")
     print(about, flush=True)
 
 
