@@ -248,8 +248,7 @@ def test_choice_and_explanation_follow_the_formula(rule, favorites, words, polic
         ids = [engine.catalog.movie_ids[row] for row, *_ in state.events]
         assert [r.movie.movie_id for r in reasons if r.movie] == ids
         assert [r.text for r in reasons if r.kind == "words"] == [said.text for said in state.utterances]
-        movie, of_policy = Recommendation(engine, state), sum(one.value for one in reasons if one.kind in TERMS)
-        assert movie.model_score + of_policy == pytest.approx(movie.score, abs=1e-12)
+        assert Recommendation(engine, state).score == pytest.approx(sum(one.value for one in reasons), abs=1e-12)
 
 
 def test_a_term_without_weight_is_not_computed(monkeypatch):

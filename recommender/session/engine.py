@@ -18,7 +18,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from operator import itemgetter
 from typing import Any, Optional
 
@@ -66,7 +66,7 @@ class SessionEngine:
         self._rule = functools.lru_cache(maxsize=2)(lambda familiarity: self.with_familiarity(familiarity).rule)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return SessionEngine, (self.catalog, self.rule, self.policy, self.wanted, self.encode)
+        return type(self), tuple(getattr(self, one.name) for one in fields(self))  # without what is cached
 
     def with_familiarity(self, familiarity: float) -> SessionEngine:
         """Return the same engine with another `familiarity`, 0 to 1, in its policy."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -47,10 +47,6 @@ class GroupEngine(SessionEngine):
         if self.strategy not in STRATEGIES:
             raise ChoiceError(f"strategy {shown(self.strategy)}: choose from {', '.join(STRATEGIES)}")
         super().__post_init__()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        _, given = super().__reduce__()
-        return GroupEngine, (*given, self.members, self.strategy)
 
     def start_group(self, seed: int = 0) -> SessionState:
         """Return the state before anything is said, with the first movie; the favorites are those of all."""

@@ -11,7 +11,6 @@ import numpy as np
 
 from ..data.errors import ChoiceError
 from .engine import SessionEngine
-from .policy import TERMS
 from .state import SKIP, Reason, SessionState
 
 
@@ -30,11 +29,6 @@ class Recommendation:
     @property
     def score(self) -> float:
         return sum(reason.value for reason in self.because)
-
-    @property
-    def model_score(self) -> float:
-        """The part of the score that the learning rule gave."""
-        return sum(reason.value for reason in self.because if reason.kind not in TERMS)
 
     def __repr__(self) -> str:
         return f"Recommendation({self.movie}, score={self.score:.2f})"
