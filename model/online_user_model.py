@@ -50,7 +50,9 @@ def run_session(program: str, description: str, argv: Optional[Sequence[str]], v
     recommender = Recommender.load(given.processed, open_policy(given), given.backend, vectors, service)
     for note in recommender.notes:
         print(f"tastevec: {note}", file=sys.stderr)
-    wanted = MovieFilter(tuple(given.genre), tuple(given.exclude_genre), *(given.year or (None, None)))
+    wanted = MovieFilter(
+        tuple(given.genre), tuple(given.exclude_genre), *(answers.years(given.year) if given.year else ())
+    )
     years = recommender.catalog.years[wanted.mask(recommender.catalog)]
     if not len(years):
         raise ChoiceError("no movie passes --genre, --exclude-genre and --year together: widen one of them")

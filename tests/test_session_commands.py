@@ -44,19 +44,19 @@ Favorite 1 of 4: 1 2 3
   No movie like '1 2 3' of 9 here, up to 2005: try another title, or t and what you want.
 Favorite 1 of 4: Y
   No movie was shown yet: type titles, divided by ;  or t and what you want, in your own words: t slow science fiction
-  Enter starts, u takes the last title back, unfav 1 the first, q quits; fav y is the title y.
+  Enter starts, u takes the last title back, q quits; fav y is the title y.
 Favorite 1 of 4: u
-  No such favorite to take back.
+  No favorite to take back.
 Favorite 1 of 4: iota; delta, epsilon
   Iota (2001)  Comedy
   Delta (1983)  Drama
   Epsilon (1984)  Drama
-Favorite 4 of 4: unfav DELTA
-  Delta (1983) is taken back.
-Favorite 3 of 4: unfav 1
-  Iota (2001) is taken back.
-Favorite 2 of 4: U
+Favorite 4 of 4: U
   Epsilon (1984) is taken back.
+Favorite 3 of 4: undo
+  Delta (1983) is taken back.
+Favorite 2 of 4: u
+  Iota (2001) is taken back.
 Favorite 1 of 4: alpha, zeta
   Alpha (1980)  Action
   Which one?

@@ -50,7 +50,7 @@ WHY = {  # kind of a term -> what "why" prints of it
 }
 AT_THE_START = """\
   No movie was shown yet: type titles, divided by ;  or t and what you want, in your own words: t slow science fiction
-  Enter starts, u takes the last title back, unfav 1 the first, q quits; fav y is the title y."""
+  Enter starts, u takes the last title back, q quits; fav y is the title y."""
 PROMPT = "   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > "
 _GENRES = {name.strip(): genre for genre, names in GENRES.items() for name in names.split(",")}
 _NUMBERED = re.compile(r"(\d+)\s*([a-z]+)[\s,;]*")

@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Optional
 
-from model.terminal.answers import AT_THE_START, too_early, years
+from model.terminal.answers import AT_THE_START, too_early
 from recommender.cli import Parser
 from recommender.data.catalog import SPOKEN, Movie
-from recommender.data.errors import ChoiceError, SettingsError, TastevecError, one_line
+from recommender.data.errors import SettingsError, TastevecError, one_line
 from recommender.data.settings import default_folder, override, read_settings
 from recommender.data.title_words import FUZZY
 from recommender.facade import Recommender
@@ -41,7 +41,7 @@ def build_parser(program: str, description: str, answers: str, without: Sequence
     parser.add_argument("--genre", **several, help="only movies with this genre; repeatable, any of them")
     parser.add_argument("--exclude-genre", **several, help="no movie with this genre; repeatable")
     span = "only movies of 1994, 1990s, 1990-1999, 1990- or -1970"
-    parser.add_argument("--year", type=_years, metavar="YEAR", help=span)
+    parser.add_argument("--year", metavar="YEAR", help=span)
     parser.add_argument("--like", **{**several, "metavar": "WORDS"}, help=words)
     parser.add_argument("--backend", choices=registry.names(), help=backend)
     parser.add_common("base-url", help="--backend http: address of the service, up to /v1")
@@ -57,13 +57,6 @@ def build_parser(program: str, description: str, answers: str, without: Sequence
     names = [field.name for field in dataclasses.fields(PolicySettings) if field.name not in without]
     parser.add_settings(PolicySettings, names, "settings, override the file")
     return parser
-
-
-def _years(text: str) -> tuple[Optional[int], Optional[int]]:
-    try:
-        return years(text)
-    except ChoiceError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def open_policy(given: argparse.Namespace) -> PolicySettings:
@@ -121,12 +114,6 @@ class Console:
                 line = "\n".join(textwrap.wrap(plain, width - 1, drop_whitespace=True, subsequent_indent=indent))
             print(line, file=self.out, flush=True)
 
-    def say_wrapped(self, text: str) -> None:
-        """Print a paragraph, indented, within the width of the terminal."""
-        width = shutil.get_terminal_size().columns if self.interactive else 92
-        for line in textwrap.wrap(text, max(20, width - 1), initial_indent="   ", subsequent_indent="   "):
-            self.say(line)
-
     def bold(self, text: str) -> str:
         return f"\033[1m{text}\033[0m" if self.color else text
 
@@ -155,7 +142,6 @@ class MovieConsole(Console):
     def __init__(self, recommender: Recommender) -> None:
         super().__init__()
         self.recommender, self.catalog = recommender, recommender.catalog
-        self.newest = int(self.catalog.years.max(initial=0))
 
     def ask_favorites(self, n: int, words: list[str]) -> list[int]:
         """Ask for n movies; an empty line starts with fewer. Returns rows; what is told with t is added to `words`."""
@@ -179,13 +165,9 @@ class MovieConsole(Console):
                     self.say("  Heard; Enter starts.")
                 except TastevecError as error:
                     self.say(f"  {error}")
-            elif (not rest and command in ("u", "undo")) or (rest and command == "unfav"):
-                row = self.named_favorite(rest or str(len(rows)), rows)
-                if row is None:
-                    self.say("  No such favorite to take back.")
-                else:
-                    rows.remove(row)
-                    self.say(f"  {self.catalog.movie(row)} is taken back.")
+            elif not rest and command in ("u", "undo"):
+                taken = f"{self.catalog.movie(rows.pop())} is taken back" if rows else "No favorite to take back"
+                self.say(f"  {taken}.")
             else:
                 self.name(rest if command == "fav" and rest else text, rows)
         return rows
@@ -231,7 +213,7 @@ class MovieConsole(Console):
             if reason := self.recommender.titles.too_new(text):
                 self.say(f"  {text[:60]!r} {reason}.")
             elif not candidates:
-                here = f"of {len(self.catalog):,} here, up to {self.newest}"
+                here = f"of {len(self.catalog):,} here, up to {self.catalog.years.max(initial=0)}"
                 self.say(f"  No movie like {text[:60]!r} {here}: try another title, or t and what you want.")
             if not candidates:
                 return None
@@ -264,10 +246,10 @@ class MovieConsole(Console):
             "language": {"en": "English", **SPOKEN}.get(code := movie.original_language, code).partition(",")[0],
             "ratings": self.ratings(movie),
         }
-        self.say_wrapped(movie.overview or "No description of this movie here.")
+        self.say("   " + (movie.overview or "No description of this movie here."))
         for name, fact in facts.items():
             if fact:
-                self.say_wrapped(f"{name}: {fact}")
+                self.say(f"   {name}: {fact}")
 
     def ratings(self, movie: Movie) -> str:
         if not movie.mean_rating:

@@ -36,30 +36,27 @@ COMMANDS = {
 
 
 def program_of(command: str) -> Callable[[Optional[Sequence[str]]], Optional[int]]:
-    """Return the `main` of the program behind a command of `COMMANDS`; what is slow is imported last."""
-    quick = {"session": runsvd, "two-tower-session": runtwotower}
-    if command not in quick:
-        from model import demo, import_ratings, recommend, serve
+    """Return the `main` of the program behind a command of `COMMANDS`; the others are not imported."""
+    if command in ("session", "two-tower-session"):
+        return {"session": runsvd, "two-tower-session": runtwotower}[command].main
+    if command.startswith("train "):
+        from model import train_ranking_model as ranking
+        from model import train_session_model, train_svd_model, train_twotower
 
-        quick |= {"recommend": recommend, "demo": demo, "import-ratings": import_ratings, "serve": serve}
-    if command in quick:
-        return quick[command].main
+        programs = {"svd": train_svd_model, "session": train_session_model, "twotower": train_twotower}
+        return {**programs, "ranking": ranking}[command[len("train ") :]].main
+    if command in ("recommend", "demo", "serve"):
+        from model import demo, recommend, serve
 
-    from model import (
-        evaluate,
-        generate_embeddings,
-        replay_sessions,
-        train_ranking_model,
-        train_session_model,
-        train_svd_model,
-        train_twotower,
-    )
+        return {"recommend": recommend, "demo": demo, "serve": serve}[command].main
+    if command in ("import-ratings", "embed", "evaluate", "replay"):
+        from model import evaluate, generate_embeddings, import_ratings, replay_sessions
+
+        programs = {"import-ratings": import_ratings, "embed": generate_embeddings, "evaluate": evaluate}
+        return {**programs, "replay": replay_sessions}[command].main
     from preprocess import download, enrich_metadata, fetch_tmdb_metadata, setup
 
-    others = {"download": download, "data": setup, "tmdb": fetch_tmdb_metadata, "describe": enrich_metadata}
-    others |= {"train svd": train_svd_model, "train session": train_session_model, "train twotower": train_twotower}
-    others |= {"train ranking": train_ranking_model, "embed": generate_embeddings, "evaluate": evaluate}
-    return {**others, "replay": replay_sessions}[command].main
+    return {"download": download, "data": setup, "tmdb": fetch_tmdb_metadata, "describe": enrich_metadata}[command].main
 
 
 def main(argv: Optional[Sequence[str]] = None) -> Optional[int]:
