@@ -1,26 +1,19 @@
 """Other libraries on exactly our splits, scored with exactly our metrics, in one table with our own models.
 
-    python tests/benchmarks/peers.py --environments DIR               tuned settings from peers.json, then the tables
-    python tests/benchmarks/peers.py --environments DIR --tune        choose them again on val first
+    python -m tests.benchmarks.peers --environments DIR               tuned settings from peers.json, then the tables
+    python -m tests.benchmarks.peers --environments DIR --tune        choose them again on val first
 
 Per-user split; relevance from 4 stars; all unseen movies ranked. Every peer runs in a virtual environment of its own
 under DIR (PyPI, pinned versions), on one thread; results are kept there too. Peers are tuned on val (fitted on train),
 then fitted on train + val and scored on test once. Ours run with their defaults, the same on A and B.
 """
 
-import os
-
-os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
-
-import argparse
+import itertools
 import json
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parents[2])
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,27 +23,57 @@ from recommender.evaluate import protocols, run
 from recommender.evaluate.protocols import Evaluation
 from recommender.evaluate.rankings import rating_errors, score_lists, start_report
 from recommender.learn import registry
-from tests.benchmarks.peer_runners import environments, exchange, tables
-from tests.benchmarks.peer_runners.grids import MODELS, PeerModel
+from tests.benchmarks import peer_runs, peer_tables
+from tests.benchmarks.tools import ROOT, flags
 
-ROOT = Path(__file__).resolve().parents[2]
 TUNED = Path(__file__).with_suffix(".json")
 N = 20
 say = partial(print, file=sys.stderr, flush=True)
 
 
+class PeerModel(NamedTuple):
+    """A model, "peer name", and the values of which validation takes the best combination for each data set.
+
+    strict: whether it is run in strict time too, which needs one that folds histories in.  rates: predicts ratings.
+    """
+
+    label: str
+    grid: dict[str, list[Any]]
+    strict: bool = True
+    rates: bool = False
+
+    def configurations(self) -> list[dict[str, Any]]:
+        return [dict(zip(self.grid, values)) for values in itertools.product(*self.grid.values())]
+
+
+LAMBDAS, RANKS = [50, 100, 200, 400], [5, 10, 15, 20, 30, 40, 60]
+MF = {"k": [20, 100], "learning_rate": [0.01], "lambda_reg": [0.05, 0.1, 0.15], "max_iter": [40, 80]}
+ALS = {"factors": [16, 32, 64, 128, 256], "regularization": [5, 10, 20, 40], "alpha": [2, 4, 8]}
+SURPRISE = {"n_factors": [20, 100], "n_epochs": [20, 40, 80], "lr_all": [0.01], "reg_all": [0.05, 0.1, 0.15]}
+MODELS = (
+    PeerModel(
+        "implicit als", {"factors": [16, 32, 64, 128, 256], "regularization": [5, 10, 20, 40], "alpha": [2, 4, 8]}
+    ),
+    PeerModel("cornac ease ratings", {"lamb": [2000, 4000, 8000, 16000], "posB": [True, False]}),
+    PeerModel("cornac ease likes", {"lamb": LAMBDAS, "posB": [True, False]}, strict=False),
+    PeerModel("rectools ease likes", {"regularization": LAMBDAS}, strict=False),
+    PeerModel("rectools pure svd", {"factors": RANKS}, strict=False),
+    PeerModel("lenskit ease likes", {"regularization": LAMBDAS}),
+    PeerModel("lenskit slim", {"l1_reg": [0.3, 1, 3], "l2_reg": [10, 30], "max_nbrs": [200]}),
+    PeerModel("scikit-learn svd likes", {"rank": RANKS}),
+    PeerModel("numpy ease likes", {"regularization": LAMBDAS}, strict=False),
+    PeerModel("surprise svd", SURPRISE, rates=True),
+    PeerModel("cornac mf", MF, rates=True),
+)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--environments", type=Path, required=True, metavar="DIR", help="where environments and results are kept")
-    add("--data", type=Path, default=ROOT.parent / "shared/data/ml-latest-small.zip", help="raw ratings")
-    add("--sets", default="A,B", help="which data sets, with commas (default: A,B)")
-    add("--peers", default="", help=f"some of {', '.join(environments.REQUIREMENTS)} (default: all)")
-    add("--tune", action="store_true", help="choose settings on val first, and write them to peers.json")
-    arguments = parser.parse_args()
-    store = arguments.environments.resolve()
-    chosen = [model for model in MODELS if not arguments.peers or model.peer in arguments.peers.split(",")]
-    results, tuned = tables.Results(), json.loads(TUNED.read_text(encoding="utf-8"))
+    # environments: where they and results are kept.  peers: some of them, with commas.  tune: choose settings on val
+    default = ROOT.parent / "shared/data/ml-latest-small.zip"
+    arguments = flags(__doc__, environments=Path, data=default, sets="A,B", peers="", tune=False)
+    store = (arguments.environments or Path("peer-envs")).resolve()
+    chosen = [model for model in MODELS if not arguments.peers or model.label.split()[0] in arguments.peers.split(",")]
+    results, tuned = peer_tables.Results(), json.loads(TUNED.read_text(encoding="utf-8"))
     for name in arguments.sets.split(","):
         source = protocols.Source.from_ratings(*read_set(arguments.data, name))
         if arguments.tune:
@@ -65,7 +88,7 @@ def tune(store: Path, name: str, source: protocols.Source, chosen: list[PeerMode
     for model in chosen:
         grid = model.configurations()
         say(f"set {name}: tuning {model.label}, {len(grid)} settings")
-        outcomes = exchange.run(store, model.peer, model.model, case, grid, N)
+        outcomes = peer_runs.run(store, model.label, case, grid, N)
         scores = [loss(model, case, outcome) for outcome in outcomes]
         best = int(np.argmin(scores))
         if not np.isfinite(scores[best]):
@@ -78,13 +101,13 @@ def tune(store: Path, name: str, source: protocols.Source, chosen: list[PeerMode
         TUNED.write_text(json.dumps(tuned, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def loss(model: PeerModel, case: Evaluation, outcome: exchange.Outcome) -> float:
+def loss(model: PeerModel, case: Evaluation, outcome: peer_runs.Outcome) -> float:
     if isinstance(outcome, str):
         return np.inf
     return rmse(case, outcome) if model.rates else -case.accuracy(outcome.rows, (10,))["ndcg@10"].mean()
 
 
-def rmse(case: Evaluation, outcome: exchange.Result) -> float:
+def rmse(case: Evaluation, outcome: peer_runs.Result) -> float:
     """Return the RMSE of predicted ratings, brought into the range of the known ones, as ours are."""
     predicted = np.clip(outcome.predicted, case.known.ratings.min(), case.known.ratings.max())
     return rating_errors(case, predicted)["rmse"]
@@ -92,7 +115,7 @@ def rmse(case: Evaluation, outcome: exchange.Result) -> float:
 
 def test(store: Path, name: str, source: Any, chosen: list[PeerModel], tuned: dict[str, Any], results: Any) -> None:
     """Score the tuned peers and ours on test, all protocols, and leave the figures in `results`."""
-    cases = {name: protocols.build(source, name) for name in tables.PROTOCOLS}
+    cases = {name: protocols.build(source, name) for name in peer_tables.PROTOCOLS}
     roots = {root: cases[root] for root in ("per-user", "strict-time")}
     reports = {protocol: start_report(case, run.Options()) for protocol, case in cases.items()}
     results.reports.update({(name, protocol): found for protocol, found in reports.items()})
@@ -117,23 +140,23 @@ def test(store: Path, name: str, source: Any, chosen: list[PeerModel], tuned: di
         for root, case in roots.items():
             if root == "per-user" or (model.strict and not model.rates):
                 say(f"set {name}: {root}, {model.label} {settings}")
-                (outcome,) = exchange.run(store, model.peer, model.model, case, [settings], N)
+                (outcome,) = peer_runs.run(store, model.label, case, [settings], N)
                 if isinstance(outcome, str):
                     results.failures.append(f"{model.label} on {name}, {root}: {outcome}")
                 else:
                     errors = {"rmse": rmse(case, outcome)} if model.rates else {}
-                    add(case, model.label, model.peer, outcome.rows, errors)
+                    add(case, model.label, model.label.split()[0], outcome.rows, errors)
     for ours in registry.names():
         results.tested.append((name, ours, {}))
         for case in roots.values():
             ranking = rank_ours(store, source, case, ours, {})
-            add(case, ours, tables.OURS, ranking.rows, rating_errors(case, ranking.predicted))
-    for twin in tables.TWINS:
+            add(case, ours, peer_tables.OURS, ranking.rows, rating_errors(case, ranking.predicted))
+    for twin in peer_tables.TWINS:
         if twin.peer in tuned:
             settings, case = twin.translate(tuned[twin.peer]["settings"]), cases["per-user"]
             ranking = rank_ours(store, source, case, twin.ours, settings)
             results.tested.append((name, f"{twin.ours}, to compare with {twin.peer}:", settings))
-            results.twins.append((name, twin, score_lists(case, ranking.rows, (10, 20))[0][tables.METRICS[0]]))
+            results.twins.append((name, twin, score_lists(case, ranking.rows, (10, 20))[0][peer_tables.METRICS[0]]))
 
 
 def rank_ours(store: Path, source: Any, case: Evaluation, name: str, settings: dict[str, Any]) -> run.Ranking:

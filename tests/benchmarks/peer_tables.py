@@ -12,8 +12,7 @@ import pandas as pd
 from recommender.evaluate.report import Report
 from recommender.evaluate.significance import N_RESAMPLES, bootstrap, holm
 
-PROTOCOLS = {"per-user": "all", "returning-minute": "away > 1 minute", "returning": "away > 1 day"}
-PROTOCOLS |= {"strict-time": "strict time", "strict-time-returning": "strict time, away > 1 day"}
+PROTOCOLS = {"per-user": "all", "returning": "away > 1 day", "strict-time": "strict time"}
 OURS, BEST_OF_OURS = "tastevec", "stacker"
 METRICS = ("ndcg@10", "recall@20")  # the first decides which peer is the best
 
@@ -36,7 +35,6 @@ TWINS = (
     Twin("ease", "rectools ease likes", lambda s: {"values": "likes", "regularisation": s["regularization"]}),
     Twin("ease", "cornac ease ratings", lambda s: {"values": "ratings", "regularisation": s["lamb"]}),
     Twin("ials", "implicit als", _ials),
-    Twin("item_knn", "implicit knn tf-idf", lambda s: {"neighbours": s["neighbours"]}),
     Twin("svd", "scikit-learn svd likes", lambda s: {"rank": s["rank"], "signal": "binary"}),
 )
 
