@@ -1,7 +1,7 @@
-"""Train the ridge that predicts how much a person will like a movie, and compare it on held-out people.
+"""Train a predictor of how much a person will like a movie, and compare it on held-out people.
 
-Compared are the mean, the ridge, the rating predictor (train_ranking_model), and with --base-url and --model a chat
-model. All answer the examples of `python -m model.finetune_movie_pref collect`: half stars rounded half up, 1 to 5.
+Compared are the mean, the rating predictor fitted on the other people, and with --base-url and --model a chat model.
+All answer the examples of `python -m model.finetune_movie_pref collect`: half stars rounded half up, 1 to 5.
 """
 
 from __future__ import annotations
@@ -19,29 +19,25 @@ import numpy as np
 from recommender import cli
 from recommender.chat import preferences
 from recommender.chat.client import ChatClient
-from recommender.chat.likes import ChatLikes, LikeRidge, Likes
+from recommender.chat.likes import ChatLikes, LikePredictor, Likes
 from recommender.chat.preferences import TEST, TRAIN
 from recommender.data.catalog import Catalog
 from recommender.data.errors import DataError
 from recommender.data.interactions import LIKED, Interactions
 from recommender.evaluate import metrics
 from recommender.evaluate.report import table
-from recommender.learn.rating_predictor import RatingPredictor
-from recommender.session.cold_start import load_texts
-from recommender.text.registry import DEFAULT_BACKEND, names
 
 K = 10  # of nDCG
 SHOTS = "answers of training people that a chat model sees first, 0 for a model tuned on them (default: %(default)s)"
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Fit on the training people, compare on the others, store the ridge."""
+    """Fit on the training people, compare on the others, store the predictor."""
     description, _, more = (__doc__ or "").partition("\n\n")
     parser = cli.Parser("model.train_like_model", description, epilog=more)
-    parser.add_folders(LikeRidge.name)
+    parser.add_folders(LikePredictor.name)
     add = parser.add_argument
     add("--examples", type=Path, default=Path("movie-pref"), metavar="DIR", help="folder that collect wrote")
-    add("--backend", choices=names(), default=DEFAULT_BACKEND, help="text vectors (default: %(default)s)")
     parser.add_common("base-url", "model")
     add("--key-variable", default="", metavar="NAME", help="environment variable with the key of the chat model")
     add("--most", type=cli.whole_number, default=200, metavar="N", help="examples that a chat model answers at most")
@@ -49,22 +45,20 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     given = parser.parse_args(argv)
     if bool(given.base_url) != bool(given.model):
         parser.error("--base-url and --model go together")
-    output = cli.output_folder(given, LikeRidge.name)
+    output = cli.output_folder(given, LikePredictor.name)
     catalog = Catalog.load(given.processed)
     people = preferences.read_people(given.examples / "people.jsonl", catalog)
     train, test = ([one for one in people if one.part == part] for part in (TRAIN, TEST))
     if not train or not test:
         raise DataError(f"{given.examples}: nobody is left to learn from or held out: collect more people")
     data = history_of(train, catalog, True)
-    ridge = LikeRidge(catalog, load_texts(given.processed, catalog, given.backend)).fit(data)
+    predictor = LikePredictor(catalog).fit(data)
     actual = np.array([stars for one in test for _, stars in one.candidates], dtype=np.float64)
     mean = np.mean([stars for one in train for _, stars in one.candidates])
-    found = {"mean": np.full(len(actual), mean)}
-    for model in (ridge, RatingPredictor(catalog).fit(data)):
-        found[{LikeRidge.name: "ridge"}.get(model.name, model.name)] = predictions(Likes(model, catalog), test, catalog)
+    found = {"mean": np.full(len(actual), mean), "predictor": predictions(Likes(predictor, catalog), test, catalog)}
     print(f"learned from {len(train):,} people, {data.n_ratings:,} ratings")
     print_table(test, actual, found)
-    ridge.save(output, f"the training people of {given.examples}")
+    predictor.save(output, f"the training people of {given.examples}")
     print(f"stored in {output}")
     if given.base_url:
         sizes = np.cumsum([len(one.candidates) for one in test])
@@ -72,19 +66,14 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         client = ChatClient.open(given.base_url, given.model, given.key_variable)
         shots = preferences.shots_of(train, given.shots, catalog)
         name = f"{given.model}, {len(shots) // 2} shots"
-        found[name] = answers(ChatLikes(client, catalog, shots), few)
-        n = len(found[name])
+        likes, show, said = ChatLikes(client, catalog, shots), cli.Progress(given.model, "examples"), list[float]()
+        asked = [(one.profile, movie_id) for one in few for movie_id, _ in one.candidates]
+        for profile, movie_id in asked:
+            show(len(said), n := len(asked))
+            said.append(likes.predict_like_score(profile, movie_id))
+        show(n, n)
+        found[name] = np.array(said)
         print_table(few, actual[:n], {name: values[:n] for name, values in found.items()})
-
-
-def answers(chat: ChatLikes, people: Sequence[preferences.Person]) -> np.ndarray:
-    """Return what a chat model predicts of all candidates, person by person."""
-    asked = [(one.profile, movie_id) for one in people for movie_id, _ in one.candidates]
-    said, show = [], cli.Progress(chat.client.model, "examples")
-    for place, (profile, movie_id) in enumerate(asked, 1):
-        said.append(chat.predict_like_score(profile, movie_id))
-        show(place, len(asked))
-    return np.array(said)
 
 
 def history_of(people: Sequence[preferences.Person], catalog: Catalog, whole: bool) -> Interactions:

@@ -47,7 +47,7 @@ class TuningService:
                 found = {name.lower(): value for name, value in request.headers.items()}
                 need(found.get("authorization") == f"Bearer {self.key}", "no such key")
             if path == "files":
-                return Reply(200, self.upload(request) if request.method == "POST" else self.file_list(url.query))
+                return Reply(200, self.upload(request))
             if path == "fine_tuning/jobs":
                 return Reply(200, self.create(request.body) if request.method == "POST" else self.job_list(url.query))
             need(request.method == "GET" and path.rsplit("/", 1)[-1] in self.jobs, f"no {path}")
@@ -80,11 +80,6 @@ class TuningService:
         self.files[ident] = {"id": ident, **made, "status": "processed"}
         self.contents[ident] = content
         return self.files[ident]
-
-    def file_list(self, query: str) -> dict[str, Any]:
-        need(self.lists, "no lists here")
-        need(parse_qs(query).keys() <= {"purpose", "limit", "order", "after"}, f"unknown parameter in {query}")
-        return {"object": "list", "data": [*self.files.values()], "has_more": False}
 
     def create(self, body: Any) -> dict[str, Any]:
         allowed = {"model", "training_file", "validation_file", "suffix", "seed", "method", "metadata", "integrations"}

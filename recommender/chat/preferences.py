@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..data.catalog import Catalog
-from ..data.errors import DataError, shown
+from ..data.errors import DataError
 from ..data.files import parse_json, replace_file
 from ..text.backends.http import estimate_tokens
 from .prompts import Rated, profile_of
@@ -141,17 +141,10 @@ def check_chat(path: Path) -> tuple[int, int]:
     """
     n_examples = n_tokens = 0
     for where, one in read_lines(path, "run prepare first"):
-        said = one.get("messages") if isinstance(one, dict) else None
-        if not isinstance(said, list) or not said or set(one) - {"messages"}:
-            raise DataError(f"{where} has no list of messages, or more than that: run prepare again")
-        for message in said:
-            roles = {"system", "user", "assistant"}
-            if not isinstance(message, dict) or set(message) != {"role", "content"} or message["role"] not in roles:
-                raise DataError(f"{where}: {shown(message)} is no message with role and content: run prepare again")
-            if not isinstance(message["content"], str) or not message["content"].strip():
-                raise DataError(f"{where}: a message of the {message['role']} without text: run prepare again")
-        if said[-1]["role"] != "assistant":
-            raise DataError(f"{where} ends with no answer of the assistant: run prepare again")
+        said = one["messages"] if isinstance(one, dict) and set(one) == {"messages"} else None
+        if not isinstance(said, list) or not all(map(_is_message, said)) or not said or said[-1]["role"] != "assistant":
+            raise DataError(f"{where} is no list of messages with role and content that ends with an answer of the"
+                            " assistant, and nothing else: run prepare again")  # fmt: skip
         tokens = 3 + sum(3 + estimate_tokens(message["content"]) for message in said)
         if tokens > MOST_TOKENS:
             raise DataError(f"{where} has about {tokens:,} tokens: at most {MOST_TOKENS:,} are allowed")
@@ -161,6 +154,12 @@ def check_chat(path: Path) -> tuple[int, int]:
     if path.stat().st_size > MOST_BYTES:
         raise DataError(f"{path} has more than {MOST_BYTES >> 20} MB: prepare fewer with --most")
     return n_examples, n_tokens
+
+
+def _is_message(value: Any) -> bool:
+    if not isinstance(value, dict) or set(value) != {"role", "content"}:
+        return False
+    return value["role"] in ("system", "user", "assistant") and bool(str(value["content"] or "").strip())
 
 
 def _write(values: Iterable[Any], path: Path) -> None:

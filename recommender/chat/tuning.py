@@ -1,19 +1,17 @@
 """Tuning of a chat model at an OpenAI-style service: files go up, a job learns from them, a model comes out.
 
-POST /files             purpose=fine-tune, file           <- {"id": "file-1", "filename": name, "bytes": n}
-GET  /files             purpose                           <- {"data": [file, ...]}
+POST /files             purpose=fine-tune, file           <- {"id": "file-1"}
 POST /fine_tuning/jobs  {"model": base, "training_file": "file-1", "validation_file": "file-2", "suffix": s, "seed": n,
                          "method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": "auto"}}}}
 GET  /fine_tuning/jobs                                    <- {"data": [job, ...]}
 GET  /fine_tuning/jobs/ID                                 <- {"id": ID, "status": s, "fine_tuned_model": m or null,
                                                               "error": {"code": c, "message": m}}
-Nothing is sent or paid for twice: before each POST, repeated ones too, the service is asked for a file of this name,
-which holds its SHA-256, and size, or for a job of these files that did not fail. So a process may be killed anywhere.
+Nothing is paid for twice, wherever a process is killed: each step is stored, and before a job is made, repeated times
+too, the service is asked for one of these files that did not fail. At worst a file goes up again.
 """
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import json
 import time
@@ -28,7 +26,7 @@ from ..net.web import Client, WebError
 
 FAILED = ("failed", "cancelled")
 SUCCEEDED = "succeeded"
-_NOT_LISTED = (404, 405, 501)  # by services that tune but list nothing
+_NOT_LISTED = (404, 405, 501)  # by services that list no jobs
 Files = Mapping[str, Path]  # by their fields of the job: training_file, and with held-out people validation_file
 _NOT_READY = ("not ready", "still being processed")
 
@@ -107,29 +105,16 @@ def summary(known: Mapping[str, Any]) -> str:
 
 
 def _uploaded(client: Client, path: Path, name: str) -> str:
-    size, once = path.stat().st_size, _once(client)
-
-    def attempt() -> str:
-        for file in _listed(once, "files", {"purpose": "fine-tune"}):
-            if (file.get("filename"), file.get("bytes")) == (name, size) and file.get("status") != "error":
-                return _id(file, client)
-        form = {"data": {"purpose": "fine-tune"}, "files": {"file": (name, path.read_bytes(), "application/jsonl")}}
-        return _id(once.read_json(once.post("files", None, **form)), client)
-
-    return client.retry(attempt)
-
-
-def _once(client: Client) -> Client:
-    once = copy.copy(client)
-    once.attempts = 1
-    return once
+    form = {"data": {"purpose": "fine-tune"}, "files": {"file": (name, path.read_bytes(), "application/jsonl")}}
+    return _id(client.read_json(client.post("files", None, **form)), client)
 
 
 def _created(client: Client, body: Mapping[str, Any]) -> Any:
-    once = _once(client)
+    once = copy.copy(client)
+    once.attempts = 1
 
     def attempt() -> Any:
-        for job in _listed(once, "fine_tuning/jobs", {"limit": "100"}):
+        for job in _listed_jobs(once):
             same = all(job.get(name) == body.get(name) for name in ("training_file", "validation_file", "seed"))
             # A service may answer with the dated name of the model.
             if same and str(job.get("model")).startswith(body["model"]) and job.get("status") not in FAILED:
@@ -143,16 +128,15 @@ def _created(client: Client, body: Mapping[str, Any]) -> Any:
     return client.retry(attempt)
 
 
-def _listed(client: Client, path: str, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
+def _listed_jobs(client: Client) -> list[dict[str, Any]]:
     try:
-        answer = client.get_json(path, parameters)
+        answer = client.get_json("fine_tuning/jobs", {"limit": "100"})
     except WebError as error:
         if error.status not in _NOT_LISTED:
             raise
         return []
-    with contextlib.suppress(KeyError, TypeError):
-        return [one for one in answer["data"] if isinstance(one, dict)]
-    return []
+    jobs = answer.get("data") if isinstance(answer, dict) else None
+    return [one for one in jobs if isinstance(one, dict)] if isinstance(jobs, list) else []
 
 
 def _id(answer: Any, client: Client) -> str:

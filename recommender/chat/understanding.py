@@ -185,7 +185,7 @@ class _Reading:
 
     def _goes_on(self, clause: Sequence[Union[str, Mention]], i: int) -> bool:
         """Return whether a list of mentions and nothing else goes on at i, and the last is not judged alone."""
-        mention, alone = self.mentions.get(i), clause and all(isinstance(one, Mention) for one in clause)
+        mention, alone = self.mentions.get(i), bool(clause) and all(isinstance(one, Mention) for one in clause)
         return (
             alone
             and mention is not None
