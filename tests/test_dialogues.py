@@ -53,56 +53,30 @@ def test_redial_resolves_mentions_and_knows_who_asked() -> None:
     assert dialogues[3].liked == ()  # the answers are written as an empty list
 
 
-def test_a_table_of_ones_own_gives_ids_that_meet_those_who_rate(tmp_path: Path) -> None:
+def test_tables_as_spreadsheets_write_them_with_ids_that_meet_those_who_rate(tmp_path: Path) -> None:
     path = tmp_path / "words.csv"
-    lines = 'a,12,,"slow ones, please"', "a,13,recommender,try heists", 'b,12,seeker,"with\na laugh"', "c,,,heist"
-    path.write_text("\n".join(["dialog_id,speaker_id,role,text", *lines, ""]), encoding="utf-8")
-    dialogues = read_dialogues(path)
-    assert [turn.role for dialogue in dialogues for turn in dialogue.turns] == [SEEKER, RECOMMENDER, SEEKER, SEEKER]
-    assert gather(dialogues)[0] == {"12": "slow ones, please\nwith a laugh", "c": "heist"}
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
+    for content in (
         "Dialog ID;Speaker ID;Text\n1;12.0;slow ones, please\n\n2;nan;café\n",
         "dialogue_id\tuser_id\tutterance\r\n1\t12\tslow ones, please\r\n2\t\tcafé\r\n",
         '"","dialog_id","speaker_id","text"\n"1","1","12","slow ones, please"\n"2","2",NA,"café"\n',
-    ],
-)
-def test_tables_as_spreadsheets_write_them(tmp_path: Path, content: str) -> None:
-    (tmp_path / "words.csv").write_bytes(content.encode("cp1252"))
-    notes: list[str] = []
-    said = gather(read_dialogues(tmp_path / "words.csv", notes=notes))[0]
-    assert said == {"12": "slow ones, please", "2": "café"}
-    assert "read as cp1252" in notes[0]
+        "dialog_id;speaker;text\n1;12;slow ones, please\n2;RECOMMENDER;so?\n2;seeker;café\n",
+    ):
+        path.write_bytes(content.encode("cp1252"))
+        notes: list[str] = []
+        assert gather(read_dialogues(path, notes=notes))[0] == {"12": "slow ones, please", "2": "café"}
+        assert "read as cp1252" in notes[0]
+    lines = 'a,12,,"slow ones, please"', "a,13,recommender,try heists", 'b,12,seeker,"with\na laugh"', "c,,,heist"
+    path.write_text("\n".join(["dialog_id,speaker_id,role,text", *lines, ""]), encoding="utf-8")
+    assert gather(read_dialogues(path))[0] == {"12": "slow ones, please\nwith a laugh", "c": "heist"}
 
 
-def test_a_speaker_of_several_dialogues_has_one_profile() -> None:
-    def talk(dialog_id: str, seeker: str, text: str) -> Dialogue:
-        return Dialogue("redial", dialog_id, (Turn(RECOMMENDER, "2", "so?"), Turn(SEEKER, seeker, text)))
-
-    profiles, _ = gather([talk("1", "5", "one"), talk("2", "6", "two"), talk("3", "5", "three")])
-    assert profiles == {"redial:5": "one\nthree", "redial:6": "two"}
-    same_number, _ = gather([talk("1", "5", "one"), Dialogue("other", "5", (Turn(SEEKER, "", "two"),))])
-    assert list(same_number) == ["redial:5", "other:5"]
-
-
-def test_words_before_a_movie_hold_no_title_and_nothing_said_later() -> None:
-    horror = read_dialogues(SAMPLE)[3]
-    assert words_before(horror, "107175") == (
-        "We gotta hurry the movie starts soon! I like horror yes?\n"
-        "No, looked pervers! :D SCARY :DO owah..."  # the movie "It" is one of this dialogue's
-    )
-    assert words_before(horror, "1") is None
-
-
-def test_typed_titles_are_masked_whole_in_any_case_and_not_inside_words() -> None:
+def test_words_before_a_movie_hold_nothing_said_later_and_no_title_whole_in_any_case() -> None:
     titles = {"1": "Star Wars: The Last Jedi (2017)", "2": "Heat (1995)", "3": "Matrix, The (1999)"}
     text = "star wars bored, HEAT does not, heated talk by wheat does; the matrix? Star Wars: the last jedi? @1 or @2"
     talk = Dialogue("redial", "1", (Turn(SEEKER, "1", text), Turn(SEEKER, "1", "later @3")), titles)
     assert words_before(talk, "2") == "bored, does not, heated talk by wheat does; ? ? or"
     assert words_before(talk, "1") == "bored, does not, heated talk by wheat does; ? ?"
+    assert words_before(talk, "4") is None
 
 
 def test_mentions_without_a_title_are_taken_out(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Fusion of modalities: planted structure, movies that lack one, the program; and the files that vectors come in."""
 
-import contextlib
 from pathlib import Path
 from typing import Any, Optional
 
@@ -108,23 +107,15 @@ def test_the_vectors_are_those_of_the_formulas() -> None:
     assert same_kind(right, KINDS) > 0.9 > same_kind(wrong, KINDS)
 
 
-def test_numbers_of_components_are_capped_and_settings_matter() -> None:
+def test_numbers_of_components_are_capped_settings_matter_and_what_can_not_be_fused_is_refused() -> None:
     views = made()
     for method, width in (("pca", 80), ("average", 30), ("cca", 30)):
         assert fused(views, method, n_components=1000, n_canonical=1000).shape[1] == width
     assert fused(views, "pca", {name: view[:12] for name, view in views.items()}).shape[1] == 11
     assert not np.allclose(fused(views, "cca"), fused(views, "cca", regularisation=3.0))
-
-
-def test_what_can_not_be_fused_is_refused() -> None:
-    views = made()
     for given, method in (({"text": views["text"]}, "concat"), ({**views, "audio": views["text"]}, "cca")):
         with pytest.raises(ChoiceError, match=r"(two or more|exactly two) modalities, given: text"):
             fit(given, FusionSettings(method=method))
-    with pytest.raises(DataError, match="1 training movies"):
-        fit({name: view[:1] for name, view in views.items()}, FusionSettings())
-    with pytest.raises(SettingsError, match="method"):
-        FusionSettings(method="sum")
 
 
 def read(path: Path) -> Vectors:
@@ -168,16 +159,6 @@ def test_bad_files_of_vectors_are_refused(tmp_path: Path) -> None:
     for name, message in (line.split(": ", 1) for line in messages.split("; ")):
         with pytest.raises((ArtifactError, DataError), match=message):
             read(tmp_path / name)
-
-
-def test_damage_anywhere_raises_no_other_error(tmp_path: Path) -> None:
-    path = tmp_path / "a.npz"
-    np.savez_compressed(path, movie_ids=[1, 2], vectors=np.random.default_rng(0).random((2, 99)))
-    whole = path.read_bytes()
-    for place in range(0, len(whole), 7):  # zip, zlib and numpy notice damage in different places
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
-        with contextlib.suppress(ArtifactError, DataError):
-            read(path)
 
 
 @pytest.fixture
@@ -243,8 +224,7 @@ def test_only_movies_with_ratings_in_train_are_fitted(project: Path, capsys: pyt
 
 
 def test_movies_are_matched_by_number_and_those_of_which_nothing_is_known_left_out(tmp_path: Path) -> None:
-    columns = {"movie_id": ["010", "9", "7", "8", "8"], "source": ["a", "a", "a", "a", "b"]}
-    columns |= {"key": [""] * 5, "text_hash": list("01234")}
+    columns = {"movie_id": ["010", "9", "7", "8", "8"], "source": ["a", "a", "a", "a", "b"], "key": list("01234")}
     texts = np.array([[1, 0], [0, 1], [0, 0], [0.6, 0.8], [0.8, 0.6]], np.float32)
     arrays = {name: np.array(column, np.str_) for name, column in columns.items()}
     VectorTable(MOVIES, arrays, texts, Identity("local", "m", 2)).save(tmp_path, ("npz",))
@@ -310,20 +290,6 @@ def test_components_are_those_of_the_svd(shape: tuple[int, int]) -> None:
     np.testing.assert_allclose((X - mean) @ directions @ directions.T + mean, best, atol=1e-8)
 
 
-@pytest.mark.parametrize(("n", "d"), [(60, 20), (15, 40)])
-def test_no_more_components_than_the_rank(n: int, d: int) -> None:
-    X = rows(n, d, rank=4)
-    assert pca(X, 10)[1].shape == (d, 4)
-    assert pca(X.astype(np.float32), 10)[1].shape == (d, 4)  # whose rounding is not a direction
-    assert pca(rows(6, d), 10)[1].shape == (d, 5)  # of six rows, centred
-    # weak components of few long rows are orthonormal all the same
-    rng = np.random.default_rng(7)
-    left, right = (np.linalg.qr(rng.standard_normal((n, 8)))[0] for n in (12, 50))
-    directions = pca(left * np.geomspace(1, 1e-4, 8) @ right.T, 8)[1]
-    assert directions.shape == (50, 8)
-    np.testing.assert_allclose(directions.T @ directions, np.eye(8), atol=1e-9)
-
-
 def planted(n: int, correlations: list[float], dx: int, dy: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Two views whose true canonical correlations are those given, under arbitrary linear maps."""
     rng = np.random.default_rng(seed)
@@ -347,15 +313,6 @@ def test_planted_correlations_come_back() -> None:
     np.testing.assert_allclose(placed(X, x).var(axis=0, ddof=1), 1, rtol=1e-8)
 
 
-@pytest.mark.dev
-def test_correlations_agree_with_scikit_learn() -> None:
-    decomposition = pytest.importorskip("sklearn.cross_decomposition")
-    X, Y = planted(400, [0.9, 0.7, 0.5], 6, 4)
-    a, b = decomposition.CCA(3, max_iter=5000, tol=1e-12).fit_transform(X, Y)
-    theirs = [np.corrcoef(a[:, i], b[:, i])[0, 1] for i in range(3)]
-    np.testing.assert_allclose(cca(X, Y, 3, 0.0)[0][2], theirs, atol=1e-6)
-
-
 def test_regularisation_keeps_wide_views_from_agreeing_by_chance() -> None:
     rng = np.random.default_rng(2)
     X, Y, new_x, new_y = (rng.standard_normal(shape) for shape in ((60, 80), (60, 90), (2000, 80), (2000, 90)))
@@ -367,15 +324,12 @@ def test_regularisation_keeps_wide_views_from_agreeing_by_chance() -> None:
     assert abs(np.corrcoef(placed(new_x, x)[:, 0], placed(new_y, y)[:, 0])[0, 1]) < 5 / np.sqrt(2000)
 
 
-def test_views_of_low_rank_give_few_pairs() -> None:
-    X, Y = rows(100, 20, seed=3, rank=3), rows(100, 10, seed=4, rank=7)
-    x, y = cca(X, Y, 64, 0.1)
+def test_no_more_directions_than_the_rank() -> None:
+    for n, d in ((60, 20), (15, 40)):
+        X = rows(n, d, rank=4)
+        assert pca(X, 10)[1].shape == pca(X.astype(np.float32), 10)[1].shape == (d, 4)  # rounding is no direction
+        assert pca(rows(6, d), 10)[1].shape == (d, 5)  # of six rows, centred
+    x, y = cca(rows(100, 20, seed=3, rank=3), rows(100, 10, seed=4, rank=7), 64, 0.1)
     assert (x[1].shape, y[1].shape) == ((20, 3), (10, 3))
-    assert np.abs(cca(X, X, 64, 0.0)[0][2] - 1).max() < 1e-6
-
-
-def test_rows_that_are_all_the_same_are_refused() -> None:
-    with pytest.raises(DataError, match="are the same"):
-        pca(np.ones((5, 3)), 2)
     with pytest.raises(DataError, match="are the same"):
         cca(rows(5, 3), np.ones((5, 3)), 2, 0.1)

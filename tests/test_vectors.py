@@ -140,30 +140,16 @@ def test_every_table_comes_back_in_every_form(name: str, tmp_path: Path) -> None
     np.testing.assert_allclose(np.linalg.norm(rounded, axis=1), 1, atol=1e-6)
 
 
-def test_many_vectors_are_not_compressed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = []
-    for largest in (1 << 20, 10):
-        monkeypatch.setattr("recommender.text.vectors.LARGE", largest)
-        table().save(tmp_path, ("npz",))
-        sizes.append((tmp_path / f"{MOVIES}.npz").stat().st_size)
-        assert np.array_equal(VectorTable.load(tmp_path).embedding, table().embedding)
-    assert sizes[0] < sizes[1] > table().embedding.nbytes
-
-
-def test_parquet_holds_the_same(tmp_path: Path) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet")
-    table().save(tmp_path, ("npz", "parquet"))
-    read = parquet.read_table(tmp_path / "movie_embeddings.parquet").to_pydict()
-    np.testing.assert_allclose(read.pop("embedding"), table().embedding)
-    assert read == {name: texts.tolist() for name, texts in table().columns.items() if name != "text_hash"}
-
-
-def test_texts_can_be_left_out_and_are_read_when_asked_for(tmp_path: Path) -> None:
-    table().save(tmp_path)
-    assert "metadata" not in VectorTable.load(tmp_path).columns
+def test_texts_can_be_left_out_and_parquet_holds_the_same(tmp_path: Path) -> None:
     table().save(tmp_path, with_texts=False)
     assert "metadata" not in VectorTable.load(tmp_path, texts=True).columns
     assert (tmp_path / "movie_embeddings.csv").read_text().startswith("movie_id,source,key,embedding\n0,tweets,")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table().save(tmp_path, ("npz", "parquet"))
+    assert "metadata" not in VectorTable.load(tmp_path).columns
+    read = parquet.read_table(tmp_path / "movie_embeddings.parquet").to_pydict()
+    np.testing.assert_allclose(read.pop("embedding"), table().embedding)
+    assert read == {name: texts.tolist() for name, texts in table().columns.items() if name != "text_hash"}
 
 
 def test_vectors_are_found_by_id() -> None:
