@@ -24,7 +24,7 @@ from recommender import cli
 from recommender.data import artifacts, weighting
 from recommender.data.errors import DataError
 from recommender.data.interactions import Interactions
-from recommender.data.settings import check_value, override
+from recommender.data.settings import override
 from recommender.data.splits import KIND, REMEDY, load_all, load_split
 from recommender.evaluate.metrics import rmse
 from recommender.evaluate.protocols import from_known
@@ -60,12 +60,10 @@ def report(model: SvdModel, train: Interactions, held_out: Interactions) -> None
     print(f"  {'signal':<12}{'nDCG@10':>9}{'u . m':>9}{'0':>9}{'mean':>9}")
     print(f"  {'popularity':<12}{ranking_quality(MostPopular().fit(train), case):>9.4f}")
     for signal in signals:
+        fitted = model
         try:
-            settings = {**vars(model.settings), "signal": signal}
-            if signal == chosen:
-                fitted = model
-            else:
-                fitted = SvdModel(**settings)
+            if signal != chosen:
+                fitted = SvdModel(**{**vars(model.settings), "signal": signal})
                 fitted.engine = model.engine
                 fitted.fit(train)
         except DataError as error:  # no such signal: no rating above 4, or all at the mean
@@ -77,14 +75,11 @@ def report(model: SvdModel, train: Interactions, held_out: Interactions) -> None
 
 
 def fit(model: SvdModel, data: Interactions, what: str) -> None:
-    """Fit on `data`, printing sizes, time, and the captured energy."""
-    settings = model.settings
-    weights = f" (half-life {settings.half_life_days:g} days, popularity power {settings.popularity_power:g})"
-    print(
-        f"{what}: {data.n_ratings:,} ratings, {data.n_users:,} users x {data.n_movies:,} movies; "
-        f"signal {settings.signal}{weights if settings.signal == 'weighted' else ''}, rank {settings.rank}",
-        flush=True,
-    )
+    """Fit on `data`, printing settings, time, and the captured energy."""
+    settings, weights = model.settings, ""
+    if settings.signal == "weighted":
+        weights = f" (half-life {settings.half_life_days:g} days, popularity power {settings.popularity_power:g})"
+    print(f"{what}: {data.n_ratings:,} ratings, signal {settings.signal}{weights}, rank {settings.rank}", flush=True)
     started = time.perf_counter()
     matrix, factors = model.fit_matrix(data)
     seconds = time.perf_counter() - started
@@ -99,9 +94,7 @@ def fit(model: SvdModel, data: Interactions, what: str) -> None:
 def preprocessed_settings(folder: Path) -> SvdModel.Settings:
     """Return the default settings with the weights that the preprocessing of `folder` used."""
     used = artifacts.read_manifest(folder, KIND, REMEDY)["settings"].get("transform", {})
-    where = f"{folder / artifacts.MANIFEST}: "
-    names = {"half_life_days", "popularity_power"} & used.keys()
-    return SvdModel.Settings(**{name: check_value(SvdModel.Settings, name, used[name], where + name) for name in names})
+    return SvdModel.Settings(**{name: used[name] for name in ("half_life_days", "popularity_power") if name in used})
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:

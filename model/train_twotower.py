@@ -45,7 +45,7 @@ from recommender.models import cost
 
 PRESETS = {"default": {}, "recipe": RECIPE}
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-HEIGHT, WIDTH = 8, 60
+WIDTH = 60  # maximum number of bars of a curve
 RANKED_USERS = 2_000  # maximum number of users ranked on val
 KIND, FILE = "two_tower_training", "training.npz"  # of an unfinished training
 REMEDY = "again with --restart, which starts over"
@@ -172,17 +172,12 @@ def use_threads(n: Optional[int], argv: Sequence[str]) -> None:
     raise SystemExit(subprocess.call(command, env={**os.environ, **wanted}))
 
 
-def curve(values: Sequence[float], label: str, mark: int) -> str:
-    """Return the values as a plot in `HEIGHT` lines: a `*` for each (or a subset), an `O` at index `mark`."""
-    shown = np.unique(np.append(np.linspace(0, len(values) - 1, min(len(values), WIDTH)).astype(int), mark)).tolist()
-    top, bottom = max(values), min(values)
-    heights = [round((values[i] - bottom) / ((top - bottom) or 1.0) * (HEIGHT - 1)) for i in shown]
-    lines = []
-    for height in reversed(range(HEIGHT)):
-        name = {HEIGHT - 1: f"{top:.4g}", 0: f"{bottom:.4g}"}.get(height, "")
-        cells = "".join(("O" if i == mark else "*") if h == height else " " for i, h in zip(shown, heights))
-        lines.append(f"{name:>9} |{cells}".rstrip())
-    return "\n".join([*lines, f"{'':10}+{'-' * len(shown)}", f"{'':11}{label}, epochs 1 to {len(values)}"])
+def curve(values: Sequence[float], label: str) -> str:
+    """Return the values as a line of bars, the lowest to the highest; every second or third one if they are many."""
+    bars, low = "▁▂▃▄▅▆▇█", min(values)
+    step = (len(bars) - 1) / ((max(values) - low) or 1)
+    shown = "".join(bars[round((value - low) * step)] for value in values[:: 1 + len(values) // WIDTH])
+    return f"{label:<15}{values[0]:8.4f} {shown} {values[-1]:.4f}"
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
@@ -211,10 +206,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         run = Run(model, data, everything, case, arguments.patience, waiting, **identity)
         if arguments.restart:
             shutil.rmtree(waiting, ignore_errors=True)
-        print(
-            f"train: {data.n_ratings:,} ratings, {data.n_users:,} users x {data.n_movies:,} movies; objective "
-            f"{chosen.objective}, {chosen.factors} factors, batch {chosen.batch}, at most {chosen.epochs} epochs"
-        )
+        what = f"objective {chosen.objective}, {chosen.factors} factors, batch {chosen.batch}"
+        print(f"train: {data.n_ratings:,} ratings; {what}, at most {chosen.epochs} epochs")
         popular = ranking_quality(MostPopular().fit(data), case)
         print(f"val: nDCG@10 over {case.n_users:,} users; popularity: {popular:.4f}", flush=True)
         try:
@@ -226,8 +219,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         except KeyboardInterrupt:
             print("\nstopped: the same command resumes after the last complete epoch", file=sys.stderr)
             raise
-        print(curve(run.losses, "loss", run.best_epoch - 1))
-        print(curve(run.quality, "nDCG@10 on val (O: best epoch)", run.best_epoch - 1))
+        print(curve(run.losses, "loss"))
+        print(curve(run.quality, "nDCG@10 on val"))
         run.store(output)
     print(f"stored in {output} after {time.perf_counter() - started:.0f} s: the model of epoch {run.best_epoch}")
 

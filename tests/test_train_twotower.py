@@ -66,8 +66,8 @@ def test_prints_curves_keeps_the_best_epoch_and_stops_when_patience_is_out(proce
     assert losses[-1] < losses[0] - 0.1
     best = int(np.argmax(quality)) + 1
     assert [int(line[0]) for line in lines if line[3]][-1] == best
-    drawn = train_twotower.curve([3.0, 2.0, 1.5, 1.75], "loss", mark=2).splitlines()
-    assert [drawn[0], drawn[5], drawn[7]] == ["        3 |*", "          | *", "      1.5 |  O"]
+    assert train_twotower.curve([3.0, 2.0, 1.5, 1.75], "loss").split() == ["loss", "3.0000", "█▃▁▂", "1.7500"]
+    assert len(re.findall("[▁-█]{12}", printed)) == 2
 
     train_split, val = load_split(processed, "train"), load_split(processed, "val")
     stored = TwoTower.load(output)

@@ -84,11 +84,6 @@ def test_the_weighted_signal_is_the_one_that_the_preprocessing_stored(tmp_path, 
     assert np.array_equal(model.values(train), load_final_rating(folder, "train")) == (not flags)
     val = model.values(load_split(folder, "val"), weighting.user_means(train)[0])
     assert np.array_equal(val, load_final_rating(folder, "val")) == (not flags)
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    manifest["settings"]["transform"]["half_life_days"] = "long"
-    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    with pytest.raises(SettingsError, match=r"manifest\.json: half_life_days: 'long' is not a number"):
-        train_svd_model.main(["--processed", str(folder), "--rank", "2"])
 
 
 def test_all_ratings_are_those_of_all_three_parts(tmp_path):
