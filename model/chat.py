@@ -29,7 +29,7 @@ from recommender.chat.understanding import MOST_LETTERS
 from recommender.data.errors import ChoiceError, TastevecError, one_line, shown
 from recommender.facade import Recommender
 from recommender.net.web import WebError
-from recommender.people.store import ConflictError, Remembered, Store
+from recommender.people.store import Remembered, Store
 from recommender.session.profiles import default_profiles_folder, export_lists
 from recommender.text import registry
 
@@ -68,8 +68,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         help="the model gets numbered movies, nothing about you, and gives no reasons",
     )
     add("--shuffles", type=int, default=1, metavar="N", help="answers of the model to average (default: 1)")
-    share = "share of the retrieval in a model's order (default: 0.25)"
-    add("--blend", type=float, default=0.25, metavar="X", help=share)
     parser.add_common("seed", help="random seed of the shuffles (default: 0)")
     add("--top", type=int, default=5, metavar="N", help="movies to show (default: 5)")
     add("--candidates", type=int, default=20, metavar="N", help="movies to choose from (default: 20)")
@@ -79,8 +77,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     for name in ("top", "candidates", "shuffles"):
         if not 0 < getattr(given, name) <= 100:
             raise ChoiceError(f"--{name} {getattr(given, name)}: give a number from 1 to 100")
-    if not 0 <= given.blend <= 1:
-        raise ChoiceError(f"--blend {given.blend}: give a number from 0 to 1")
     log = TurnLog(given.log) if given.log else None
     with contextlib.ExitStack() as stack:
         store = None
@@ -115,7 +111,7 @@ def open_reranker(given: argparse.Namespace, recommender: Recommender) -> Rerank
     client = ChatClient.open(given.base_url, given.model, given.key_variable)
     if given.show_request:
         client.preview = functools.partial(show_request, given.json)
-    return LLMReranker(client, not given.ids_only, given.shuffles, given.seed, blend=given.blend)
+    return LLMReranker(client, not given.ids_only, given.shuffles, given.seed)
 
 
 def show_request(as_json: bool, request: dict[str, Any]) -> None:
@@ -186,19 +182,14 @@ class Conversation:
 
     def hear(self, state: ChatState, message: str) -> ChatState:
         """Return the state after a message; it is stored and logged before anything is shown."""
-        whole, message = message, message[:MOST_LETTERS]
-        for conflicts in range(3):
-            state = self.fresh(state)
-            after, turn = self.chat.step(state, message)
-            try:
-                if after.memory is not state.memory:
-                    self.keep(after)
-                break
-            except ConflictError:  # another terminal was quicker: hear it again, with what that has stored
-                if conflicts == 2:
-                    raise
-        if whole != message:
-            turn = turn._replace(understood=f"{turn.understood}; of {len(whole):,} letters the first {MOST_LETTERS:,}")
+        state = self.fresh(state)
+        after, turn = self.chat.step(state, message[:MOST_LETTERS])
+        if after.memory is not state.memory:
+            self.keep(after)
+        if len(message) > MOST_LETTERS:
+            turn = turn._replace(
+                understood=f"{turn.understood}; of {len(message):,} letters the first {MOST_LETTERS:,}"
+            )
         if turn.suggestions:  # a question changes nothing
             self.before.append(state)
         self.write_log(after, turn)

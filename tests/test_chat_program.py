@@ -253,7 +253,7 @@ def test_two_conversations_of_one_person_lose_nothing(with_texts, tmp_path):
     assert "Welcome back: 3 movies" in talk("", *flags).stdout
 
 
-def test_a_message_that_another_conversation_overtakes_is_heard_all_the_same(with_texts, tmp_path, server):
+def test_a_message_that_another_conversation_overtakes_is_refused_and_may_be_said_again(with_texts, tmp_path, server):
     store = tmp_path / "people.sqlite"
 
     def quicker(messages):  # while the model thinks
@@ -265,7 +265,8 @@ def test_a_message_that_another_conversation_overtakes_is_heard_all_the_same(wit
 
     server.chat = quicker
     flags = ["--processed", with_texts, "--store", store, "--base-url", server.url, "--model", "fake"]
-    done = talk("I loved Alpha (1980)\n/profile\n", *flags)
+    done = talk("I loved Alpha (1980)\nI loved Alpha (1980)\n/profile\n", *flags)
+    assert "another process has changed what is remembered of me" in done.stdout
     assert len(titles(done)) == 5
     with Store(store) as mine:
         known = mine.load("me")
@@ -444,7 +445,6 @@ FLAGS = [
     ("--top 0", "--top 0: give a number from 1 to 100"),
     ("--candidates 1000", "--candidates 1000"),
     ("--shuffles 0", "--shuffles 0"),
-    ("--blend 1.5", "--blend 1.5"),
     ("--top five", "five"),
     ("--rerank llm", "--base-url and --model"),
     ("--base-url http://localhost:9 --rerank llm --model m --offline", "--offline"),
