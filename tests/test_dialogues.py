@@ -135,14 +135,9 @@ def test_files_of_another_form_are_refused_in_one_line(tmp_path: Path) -> None:
             read_dialogues(path)
         assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)
-    for name, source, error, said in (
-        ("none.json", "ccpe", DataError, "no dialogues at"),
-        ("", "ccpe", DataError, "is a folder"),
-        ("a.txt", None, ChoiceError, "give one of ccpe, redial, inspired, table"),
-        ("a.txt", "x", ChoiceError, "source 'x'"),
-    ):
+    for name, error, said in (("none.json", DataError, "no dialogues at"), ("a.txt", ChoiceError, "ends with .json")):
         with pytest.raises(error, match=said):
-            read_dialogues(tmp_path / name, source)
+            read_dialogues(tmp_path / name)
     for name in ("a.jsonl", "a.csv"):
         (tmp_path / name).write_bytes(b"dialog_id,speaker_id,text\n1,2,\x81")
         with pytest.raises(DataError, match=r"not valid UTF-8.*: convert the file"):

@@ -123,10 +123,10 @@ class StandIn:
 
     asked: ClassVar[list] = []
 
-    def __init__(self, name, device=None):
+    def __init__(self, name):
         if name == "wrong":
             raise OSError("wrong is not a local folder\nand is not a model on the hub")
-        self.asked.append((name, device))
+        self.asked.append(name)
 
     def encode(self, texts, batch_size, convert_to_numpy, show_progress_bar):
         assert (type(texts), convert_to_numpy, show_progress_bar) == (list, True, False)
@@ -186,11 +186,11 @@ def test_every_backend_takes_an_empty_list_and_refuses_what_is_no_list_of_texts(
 
 
 def test_sentence_transformers_is_loaded_when_needed_and_its_errors_are_explained(stand_in, monkeypatch):
-    backend = make_backend("sentence-transformers", batch_size=7, device="cpu")
+    backend = make_backend("sentence-transformers", batch_size=7)
     assert stand_in.asked == []
     np.testing.assert_allclose(backend.embed_texts(("", "ab")), [[0, 1], [0.5**0.5, 0.5**0.5]], atol=1e-7)
     assert backend.identity == ("sentence-transformers", "BAAI/bge-base-en-v1.5", 2)
-    assert stand_in.asked == [("BAAI/bge-base-en-v1.5", "cpu"), 7, 7]
+    assert stand_in.asked == ["BAAI/bge-base-en-v1.5", 7, 7]
     with pytest.raises(ChoiceError, match=r"cannot load 'wrong' .*not a local folder and is not a model.*: check"):
         _ = make_backend("sentence-transformers", model="wrong").identity
     with pytest.raises(SettingsError, match="batch_size: 0 is out of range"):

@@ -60,15 +60,14 @@ def read_dialogues(path: Path, source: str = "", notes: Optional[list[str]] = No
     """Read a file of `source`, by default that of the ending: .json CCPE-M, .jsonl ReDial, .tsv INSPIRED, .csv a table.
 
     notes: receives what is unusual about a table.
-    Raises `ChoiceError` for another source or ending, `DataError`, with the line, for an invalid file.
+    Raises `ChoiceError` for another ending, `DataError`, with the line, for an invalid file.
     """
     name = source or next((name for name, form in _FORMS.items() if form[0] == path.suffix.lower()), "")
     if name not in _FORMS:
-        given = f"source {source!r}" if source else f"file {path.name!r}"
-        raise ChoiceError(f"unknown {given} of dialogues: give one of {', '.join(_FORMS)}")
+        endings = ", ".join(form[0] for form in _FORMS.values())
+        raise ChoiceError(f"{path.name!r} is no file of dialogues: give one that ends with {endings}")
     if not path.is_file():
-        problem = f"{path} is a folder" if path.is_dir() else f"no dialogues at {path}"
-        raise DataError(f"{problem}: give one file of dialogues")
+        raise DataError(f"no dialogues at {path}: give one file of dialogues")
     _, build, expected = _FORMS[name]
     found: dict[str, Dialogue] = {}
     where = "as a whole"
@@ -122,28 +121,24 @@ def words_before(dialogue: Dialogue, mention: str) -> Optional[str]:
     >>> words_before(Dialogue("redial", "1", (said,), {"7": "Heat (1995)"}), "7")
     'Dark ones like , not'
     """
-    titles = _typed_titles(dialogue)
     before: list[str] = []
     for role, _, text in dialogue.turns:
         named = next((found.start() for found in MENTION.finditer(text) if found.group(1) == mention), None)
         if role == SEEKER:
-            words = MENTION.sub(" ", text[:named])
-            words = " ".join((titles.sub(" ", words) if titles else words).split())
-            before.extend([words] if words else [])
+            before.append(_without_titles(text[:named], dialogue))
         if named is not None:
-            return "\n".join(before)
+            return "\n".join(filter(None, before))
     return None
 
 
-def _typed_titles(dialogue: Dialogue) -> Optional[re.Pattern[str]]:
-    """Return a pattern that matches the dialogue's titles as typed; None if there are none."""
-    names: set[str] = set()
-    for title in dialogue.titles.values():
-        parsed = parse_title(title)
-        for name in (parsed.title, *parsed.alternatives):
-            names |= {name, name.split(":")[0].strip()}
-    found = sorted((re.escape(name) for name in names if name), key=len, reverse=True)
-    return re.compile(rf"(?<!\w)(?:{'|'.join(found)})(?!\w)", re.IGNORECASE) if found else None
+def _without_titles(text: str, dialogue: Dialogue) -> str:
+    """Return `text` without mentions, and without the dialogue's titles as typed, in single spaces."""
+    parsed = map(parse_title, dialogue.titles.values())
+    whole = [name for title in parsed for name in (title.title, *title.alternatives)]
+    names = {part for name in whole for part in (name, name.split(":")[0].strip()) if part}
+    longest_first = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+    typed = re.compile(rf"(?<!\w)(?:{longest_first})(?!\w)" if names else "$", re.IGNORECASE)
+    return " ".join(typed.sub(" ", MENTION.sub(" ", text)).split())
 
 
 def _entries(name: str, path: Path, notes: list[str]) -> Iterator[tuple[str, Any]]:

@@ -101,11 +101,11 @@ class HttpBackend(BaseEmbeddingBackend):
 
     def embed_known(self, texts: Sequence[str], names: Sequence[str] = (), strict: bool = False) -> np.ndarray:
         """Return what `embed_texts` does, with zeros for refused texts, which stderr names, or by `names`."""
-        positions = _positions(texts)
+        hashes = _hashes(texts)
         refused: dict[int, WebError] = {}
         with self._cache() as cache:
-            found = cache.find(positions)
-            missing = [texts[rows[0]] for hash_, rows in positions.items() if hash_ not in found]
+            found = cache.find(hashes)
+            missing = [text for hash_, text in hashes.items() if hash_ not in found]
             if missing and not self._names:
                 self._compare(cache)
             with contextlib.closing(self._send(missing, refused)) as batches:
@@ -123,20 +123,18 @@ class HttpBackend(BaseEmbeddingBackend):
             if strict:
                 raise DataError(what)
             print(f"tastevec: {what}; the next run asks again", file=sys.stderr)
-        result = np.zeros((len(texts), self.identity.dimension), np.float32)
-        for hash_, rows in positions.items():
-            result[rows] = found.get(hash_, 0)
-        return result
+        zeros = np.zeros(self.identity.dimension, np.float32)
+        return np.array([found.get(text_hash(text), zeros) for text in texts], np.float32).reshape(-1, len(zeros))
 
     def estimate(self, texts: Sequence[str]) -> dict[str, int]:
         """Return what `embed_texts(texts)` would take, by what it is; makes no call and writes nothing."""
-        positions = _positions(texts)
+        hashes = _hashes(texts)
         with self._cache(write=False) as cache:
-            found = cache.find(positions)
-        missing = [texts[rows[0]] for hash_, rows in positions.items() if hash_ not in found]
+            found = cache.find(hashes)
+        missing = [text for hash_, text in hashes.items() if hash_ not in found]
         return {
             "texts": len(texts),
-            "in the cache": sum(len(positions[hash_]) for hash_ in found),
+            "in the cache": sum(text_hash(text) in found for text in texts),
             "different ones to send": len(missing),
             "requests": -(-len(missing) // self.settings.batch_size),
             "tokens, about": sum(map(estimate_tokens, missing)),
@@ -198,10 +196,6 @@ class HttpBackend(BaseEmbeddingBackend):
         return Client(settings.base_url, key, timeout=settings.timeout, attempts=settings.attempts, say=say)
 
 
-def _positions(texts: Sequence[str]) -> dict[str, list[int]]:
-    """Return the rows of each different text that is not blank, by its hash, in the order of the texts."""
-    positions: dict[str, list[int]] = {}
-    for row, text in enumerate(check_texts(texts)):
-        if text.strip():
-            positions.setdefault(text_hash(text), []).append(row)
-    return positions
+def _hashes(texts: Sequence[str]) -> dict[str, str]:
+    """Return hash -> text of each different text that is not blank, in the order of the texts."""
+    return {text_hash(text): text for text in check_texts(texts) if text.strip()}

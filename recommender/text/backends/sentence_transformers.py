@@ -1,7 +1,4 @@
-"""Any model of the sentence-transformers library, which brings torch: more choice of models, a slower start.
-
-The library gives mean- or [CLS]-pooled vectors as each model wants them; we ask for length 1 and float32.
-"""
+"""Any model of the sentence-transformers library, which brings torch: more choice of models, a slower start."""
 
 from __future__ import annotations
 
@@ -30,7 +27,6 @@ class SentenceTransformersBackend(BaseEmbeddingBackend):
     class Settings:
         model: str = setting("BAAI/bge-base-en-v1.5", "sentence-transformers: name on the Hugging Face hub or folder")
         batch_size: int = setting(32, "sentence-transformers: texts at once", 1)
-        device: str = setting("", "sentence-transformers: such as cpu or cuda; empty: the library's choice")
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -46,16 +42,12 @@ class SentenceTransformersBackend(BaseEmbeddingBackend):
         return super().identity._replace(model=self.settings.model)
 
     def _raw_vectors(self, texts: Sequence[str]) -> np.ndarray:
-        options = {"batch_size": self.settings.batch_size, "convert_to_numpy": True, "show_progress_bar": False}
-        return np.asarray(self._load().encode(list(texts), **options))
-
-    def _load(self) -> Any:
         if self._model is None:
             try:
-                device = self.settings.device or None
-                self._model = self._library.SentenceTransformer(self.settings.model, device=device)
+                self._model = self._library.SentenceTransformer(self.settings.model)
             except (OSError, ValueError, RuntimeError) as error:  # what it raises for names, networks and devices
                 reason = " ".join(str(error).split())[:200]
                 what = f"sentence-transformers cannot load {self.settings.model!r} ({reason})"
                 raise ChoiceError(f"{what}: check the name and the network, or give a folder with the model") from None
-        return self._model
+        options = {"batch_size": self.settings.batch_size, "convert_to_numpy": True, "show_progress_bar": False}
+        return np.asarray(self._model.encode(list(texts), **options))
