@@ -1,12 +1,10 @@
 """The two-tower training program: curves, the epoch it keeps, killed and resumed, refusals, the shipped artifact."""
 
+import functools
 import itertools
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +24,8 @@ from recommender.learn.two_tower.network import RECIPE, TwoTowerSettings, loss_a
 from recommender.learn.two_tower.training import shuffled_batches
 
 from .test_training_programs import make_processed as make_splits
-from .tiny import in_child
+from .tiny import exit_code, start
 
-ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--factors", 4, "--batch", 32, "--rate", 0.03, "--patience", 0]
 
 
@@ -100,62 +97,45 @@ def test_same_seed_same_bytes_and_all_ratings_for_the_best_number_of_epochs(proc
     np.testing.assert_array_equal(fresh.movie_vectors_, stored.movie_vectors_)
 
 
-def test_a_killed_program_goes_on_to_the_same_bytes(processed, tmp_path, monkeypatch):
-    flags = ["--processed", processed, *SMALL, "--epochs", 30, "--threads", 1]
-    kept, keep, output = itertools.count(1), train_twotower.Run.keep, tmp_path / "killed"
-
-    def keep_then_die(self: train_twotower.Run) -> None:
-        keep(self)
-        if next(kept) == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    for name in train_twotower.THREADS:
-        monkeypatch.setenv(name, "1")
-    with monkeypatch.context() as patch:
-        patch.setattr(train_twotower.Run, "keep", keep_then_die)
-        child = in_child(train_twotower.main, [*map(str, flags), "--output", str(output)])
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-    assert not output.exists() or not list(output.iterdir())
-    assert output.with_name("killed.checkpoint").is_dir()
-    # with another number of threads the program starts itself again, for numpy reads it once
-    command = [sys.executable, "-m", "model.train_twotower", *map(str, flags), "--output", str(output)]
-    environment = {name: value for name, value in os.environ.items() if name not in train_twotower.THREADS}
-    environment["PYTHONPATH"] = str(ROOT)
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "resuming after epoch" in done.stdout
-    train(processed, tmp_path / "whole", "--epochs", 30, "--threads", 1)
-    assert contents(output) == contents(tmp_path / "whole")
-
-
-@pytest.mark.parametrize("stop_after", [2, 5])
-def test_ctrl_c_anywhere_and_going_on(processed, tmp_path, stop_after, monkeypatch, capsys):
-    flags = ["--epochs", 4, "--all-ratings"]
+@pytest.mark.parametrize(("stop_after", "stop"), [(2, signal.SIGINT), (3, signal.SIGKILL), (5, signal.SIGINT)])
+def test_stopped_anywhere_it_goes_on_to_the_same_bytes(processed, tmp_path, stop_after, stop, monkeypatch, capsys):
+    flags, output = ["--epochs", 4, "--all-ratings"], tmp_path / "model"
     train(processed, tmp_path / "whole", *flags)
     kept, keep = itertools.count(1), train_twotower.Run.keep
 
     def keep_then_stop(self: train_twotower.Run) -> None:
         keep(self)
         if next(kept) == stop_after:
-            raise KeyboardInterrupt
+            signal.raise_signal(stop)
 
-    monkeypatch.setattr(train_twotower.Run, "keep", keep_then_stop)
-    with pytest.raises(KeyboardInterrupt):
-        train(processed, tmp_path / "model", *flags)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(train_twotower.Run, "keep", keep_then_stop)
+        heed = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+        code = exit_code(start(lambda _: train(processed, output, *flags), on={1: tmp_path / "out"}, first=heed))
+    assert code == (130 if stop == signal.SIGINT else -signal.SIGKILL)
+    assert not output.exists() or not list(output.iterdir())
     with pytest.raises(ArtifactError, match="unfinished training with epochs 4, now 5: use the same value to resume"):
-        train(processed, tmp_path / "model", *flags, "--epochs", 5)
-    train(processed, tmp_path / "model", *flags)
+        train(processed, output, *flags, "--epochs", 5)
+    train(processed, output, *flags)
     assert "resuming after epoch" in capsys.readouterr().out
-    assert contents(tmp_path / "model") == contents(tmp_path / "whole")
+    assert contents(output) == contents(tmp_path / "whole")
+    assert [path.name for path in tmp_path.glob("model.*")] == []
 
-    waiting = tmp_path / "model.checkpoint"
-    waiting.mkdir()
+
+def test_a_damaged_checkpoint_is_refused_until_it_starts_over(processed: Path, tmp_path: Path) -> None:
+    (waiting := tmp_path / "model.checkpoint").mkdir()
     (waiting / "manifest.json").write_text("{", encoding="utf-8")
     with pytest.raises(ArtifactError, match=r"is damaged .*: run again with --restart"):
-        train(processed, tmp_path / "model", *flags)
-    train(processed, tmp_path / "model", *flags, "--restart")
-    assert contents(tmp_path / "model") == contents(tmp_path / "whole")
+        train(processed, tmp_path / "model", "--epochs", 1)
+    train(processed, tmp_path / "model", "--epochs", 1, "--restart")
+
+
+def test_the_program_starts_itself_again_for_threads_that_numpy_reads_once(processed, tmp_path, monkeypatch) -> None:
+    monkeypatch.delenv("VECLIB_MAXIMUM_THREADS", raising=False)
+    with pytest.raises(SystemExit, match="0"):
+        train(processed, tmp_path / "again", "--epochs", 2, "--threads", 1)
+    train(processed, tmp_path / "here", "--epochs", 2)
+    assert contents(tmp_path / "again") == contents(tmp_path / "here")
 
 
 def test_where_the_model_may_be_written(processed: Path, tmp_path: Path) -> None:
