@@ -188,7 +188,8 @@ def answer(messages):
     return json.dumps({"place_1": 20, "place_2": 19, "place_3": 18, "place_4": 99, "place_5": 20})
 
 
-def test_the_program_with_a_model_and_a_judge(server, tmp_path, capsys):
+def test_the_program_with_a_model_and_a_judge(server, tmp_path, capsys, moments, monkeypatch):
+    monkeypatch.setattr(evaluate_chat.evaluation, "of_people", lambda *given: moments)  # the same
     server.chat = answer
     model = ["--base-url", server.url, "--model", "m", "--judge", "--checkpoint", str(tmp_path / "kept"), "--most", "6"]
     evaluate_chat.main(
