@@ -68,17 +68,17 @@ def test_a_cut_transfer_is_continued_in_the_run_and_by_the_next(server, tmp_path
     assert ranges(server)[-1] == size > 0
 
 
-PARTS = [
-    (BODY, [], [700_000]),
-    (bytes(800_000), [], [800_000, 0]),  # too long
-    (bytes(1000), [], [1000, 0]),  # of something else
-    (BODY[:1000], [], [1000]),
-    (BODY[:1000], [Reply(200, BODY)], [1000]),  # from a server that knows no ranges
-    (b"", [Reply(503), Reply(429), Reply(302, headers={"Location": "/v1/ml-1m.zip"})], [0, 0, 0, 0]),
-]
-
-
-@pytest.mark.parametrize(("part", "faults", "asked"), PARTS)
+@pytest.mark.parametrize(
+    ("part", "faults", "asked"),
+    [
+        (BODY, [], [700_000]),
+        (bytes(800_000), [], [800_000, 0]),  # too long
+        (bytes(1000), [], [1000, 0]),  # of something else
+        (BODY[:1000], [], [1000]),
+        (BODY[:1000], [Reply(200, BODY)], [1000]),  # from a server that knows no ranges
+        (b"", [Reply(503), Reply(429), Reply(302, headers={"Location": "/v1/ml-1m.zip"})], [0, 0, 0, 0]),
+    ],
+)
 def test_a_part_is_continued_where_it_fits_and_else_begun_again(server, tmp_path, part, faults, asked):
     (tmp_path / "ml-x.zip.part").write_bytes(part)
     server.faults = faults

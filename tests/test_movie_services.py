@@ -100,7 +100,7 @@ def test_a_token_goes_into_the_header_and_a_refused_key_ends_the_run(flags, serv
     assert entries(flags)[3]["overview"] == "a ? b", "half a surrogate pair is no text"
 
 
-@pytest.mark.parametrize(("how", "latency"), [("SIGKILL", 0.15), ("SIGINT", 0.15), ("SIGINT", 30.0)])
+@pytest.mark.parametrize(("how", "latency"), [("SIGKILL", 0.15), ("SIGINT", 30.0)])
 def test_a_run_that_is_stopped_goes_on_where_it_was_and_does_not_wait(flags, server, how, latency, tmp_path):
     server.latency = latency  # with the longest, Ctrl-C comes while all threads wait
     # A shell has what it starts in the background ignore Ctrl-C, pytest and its children among it.
@@ -236,11 +236,10 @@ def test_a_movie_that_a_model_refuses_to_see_is_named_and_asked_again_on_request
     assert len(server.requests) == 12, "F5 is unknown still"
 
 
-@pytest.mark.parametrize("last", ['{"movieId": 3, "overview": "mine", "x": [1]}', '{"movieId":3,"overview":"mine"}'])
-def test_a_last_line_of_ones_own_without_its_end_stays(flags, last):
+def test_a_last_line_of_ones_own_without_its_end_stays(flags):
     path = Path(flags[3])
     path.parent.mkdir()
-    path.write_text(last)
+    path.write_text(last := '{"movieId":3,"overview":"mine"}')
     enrich(flags)
     assert path.read_text().startswith(last + "\n{")
     assert (len(entries(flags)), entries(flags)[3]["overview"]) == (7, "mine")
@@ -285,7 +284,7 @@ def test_what_the_first_file_leaves_empty_comes_from_the_next(tmp_path):
 
 
 TEXT = "A quiet drama about a harbour town."
-STOP_WORDS = r"""<think>\n\n</think>\n\n@ ~ <thinking>I know it. <think>Do I?</think></thinking>@
+AROUND = r"""<think>\n\n</think>\n\n@ ~ <thinking>I know it. <think>Do I?</think></thinking>@
 So I think it is sad.\n</think>\n@ ~ @ <think>Was that ~ [THINK]Well[/THINK]@ ~ ◁think▷x◁/think▷@
 <seed:think>a</seed:think>@ ~ <|START_THINKING|>a<|END_THINKING|><|START_RESPONSE|>@<|END_RESPONSE|>
 <reasoning>a</reasoning><answer>@</answer> ~ @<|im_end|>\n<|im_start|>user\nmore ~ <|im_start|>assistant\n@</s>
@@ -307,9 +306,9 @@ def read(text, end="stop"):
     return description_in(text, end, "Gamma", TASK, UNKNOWN)
 
 
-@pytest.mark.parametrize("around", STOP_WORDS.replace("\n", " ~ ").split(" ~ "))
-def test_what_stands_around_a_description_is_taken_off(around):
-    assert read(around.replace(r"\n", "\n").replace("@", TEXT)) == (TEXT, "")
+def test_what_stands_around_a_description_is_taken_off():
+    for around in AROUND.replace("\n", " ~ ").split(" ~ "):
+        assert read(around.replace(r"\n", "\n").replace("@", TEXT)) == (TEXT, ""), around
 
 
 INSIDE = {
@@ -328,11 +327,9 @@ A writer falls in love with an AI assistant.
 A man without a name, with no information about his past, wakes up."""
 
 
-@pytest.mark.parametrize(
-    ("given", "kept"), [*INSIDE.items(), *((text, text) for text in SOUND.replace("\n", " ~ ").split(" ~ "))]
-)
-def test_markup_goes_and_words_stay(given, kept):
-    assert read(given) == (kept, "")
+def test_markup_goes_and_words_stay():
+    for given, kept in (*INSIDE.items(), *((text, text) for text in SOUND.replace("\n", " ~ ").split(" ~ "))):
+        assert read(given) == (kept, "")
 
 
 REFUSED = """I'm sorry, but I don't have any information about this film. ~ As an AI, I cannot watch films.
@@ -349,12 +346,7 @@ NONE = {
     "not known": ["<think>\nI do not know it.\n</think>\nUNKNOWN", "Answer: UNKNOWN.", "**unknown**", "UNKNOWN movie"],
     "refused": REFUSED.replace("\n", " ~ ").split(" ~ "),
     "empty": ["", " \n", "<think>It never ends", "<think>a</think>", "<|channel|>analysis<|message|>We think"],
-    "cut short": [
-        "A quiet drama of a town whose",
-        "A quiet drama of a town whose...",
-        "A quiet drama. It is the",
-        "```\nA quiet drama of the",
-    ],
+    "cut short": ["A quiet drama of a town whose...", "A quiet drama. It is the", "```\nA quiet drama of the"],
     "too short": ["Drama.", "N/A", "null", "No idea."],
     "too long": ["a " * 401 + "town.", "a" * 10**6],
     "the title alone": ["Gamma", "**Gamma (1993)**", "Gamma (1993)."],
@@ -368,13 +360,9 @@ NONE = {
 }
 
 
-@pytest.mark.parametrize(("reason", "text"), [(reason, text) for reason, texts in NONE.items() for text in texts])
-def test_what_is_no_description_is_counted_for_its_reason(reason, text):
-    assert read(text) == ("", reason)
-
-
-def test_how_an_answer_ended_counts():
+def test_what_is_no_description_is_counted_for_its_reason():
+    for reason, text in ((reason, text) for reason, texts in NONE.items() for text in texts):
+        assert read(text) == ("", reason), text
     for end, reason in {"length": "cut short", "max_tokens": "cut short", "content_filter": "refused"}.items():
         assert read(TEXT, end) == ("", reason)
-    for end in ("stop", "", "eos", "end_turn"):
-        assert read(TEXT, end) == (TEXT, "")
+    assert read(TEXT, "end_turn") == read(TEXT, "") == (TEXT, "")
