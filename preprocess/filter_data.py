@@ -3,8 +3,8 @@
     raw ratings -> rows with a valid time -> latest rating of each (user, movie)
                 -> users with >= min_user_ratings -> movies with >= min_movie_ratings
 
-Both thresholds are applied once, in this order, so a user may end with fewer than min_user_ratings; `iterative` repeats
-until both hold, `movies_first` reverses the order.
+Both thresholds are applied once, so a user may end with fewer than min_user_ratings; `iterative` repeats until both
+hold.
 
     python -m preprocess.filter_data --data data/
 """

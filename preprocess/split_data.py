@@ -1,12 +1,7 @@
 """Step 2: split the ratings into train, val and test.
 
-per-user: each user's n ratings in order of time (equal times by movie id): the first floor(n * train_fraction) are
-train, the next floor(n * val_fraction) val, the rest test, but every part has at least one. Users with fewer than
-min_split_ratings are in no part. The evaluation uses the same rule, `recommender.data.splits.part_per_user`.
-
-global-time: all ratings before one date are train, those before a second are val, the rest is test; the dates cut
-the ratings of all users together at the same two shares. A per-user split lets a model learn from what other users
-did later; this one does not.
+Both rules, per-user and global-time, are those of `recommender/data/splits.py`, which the evaluation uses too. Users
+with fewer than min_split_ratings are in no part.
 
     python -m preprocess.split_data
 """

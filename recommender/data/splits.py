@@ -5,11 +5,7 @@
 
 Per user: each user's ratings in order of time, equal times by movie id; of n ratings the first floor(a n) are train,
 the next floor(b n) val, the rest test, for fractions a, b, c that add up to 1; each part has at least one. So
-n = 20 gives 14 / 3 / 3, n = 10 gives 7 / 1 / 2, n = 3 gives 1 / 1 / 1. The floor is of the exact product: 0.7 x 90 is
-63, but `int(0.7 * 90)` gives 62.
-
-The default filter (min_user_ratings = 20, preprocess/filter_data.py) removes users with fewer ratings before the split.
-The evaluation covers only users with a held-out rating of at least 4.
+n = 20 gives 14 / 3 / 3, n = 10 gives 7 / 1 / 2, n = 3 gives 1 / 1 / 1.
 
 Global time: one moment for all. A per-user split lets a model learn from ratings that others gave after the moment of
 prediction (Ji, Sun, Zhang and Li 2023, "A critical study on data leakage in recommender system offline evaluation");
