@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 
 from recommender.learn.base import Ranker
-from recommender.learn.baselines import Trending
 from recommender.learn.directed_ease import DirectedEase
 from recommender.learn.ease import Ease, most_rated, of_movies
 from recommender.learn.stacker import SCORES, Stacker
@@ -79,13 +77,3 @@ def test_a_part_is_not_fitted_again_on_what_its_ridge_was_chosen_on(monkeypatch:
     model.fit(data)
     assert (fits["ease"], fits["ials"], fits["directed_ease"], fits["content"]) == (4, 4, 6, 3)
     assert steps[-2][0] == steps[-2][1] - 1  # every step is counted
-
-
-def test_trends_of_today_are_those_of_any_moment_after_the_last_rating() -> None:
-    data = random_ratings(3, N_USERS, N_MOVIES)
-    last, times = int(data.times.max()), data.times.copy()
-    times[times == last] += 100  # so that a moment after all other ratings is before this one, and searched for
-    searched = Trending().fit(dataclasses.replace(data, times=times)).before(np.array([last + 1]))
-    plain = Trending().fit(data.take(data.times < last)).before(np.array([last + 500, last + 1]))
-    for found, expected in zip(searched, plain):
-        np.testing.assert_allclose(found[0], expected[1], rtol=1e-12)

@@ -59,8 +59,8 @@ def test_biases_by_hand() -> None:
 def test_trending_counts_by_a_plain_loop_and_never_looks_ahead() -> None:
     data = random_ratings(days=4000)
     data = data.take(data.times <= data.times[data.ratings >= 4].max())  # the newest is a like
-    model = Trending(half_life_days=100).fit(data)
-    moments = np.array([-5, 1000 * DAY, int(data.times[7]), int(data.times.max()), 9000 * DAY])
+    model, newest = Trending(half_life_days=100).fit(data), int(data.times.max())
+    moments = np.array([-5, 1000 * DAY, int(data.times[7]), newest, newest + 1, 9000 * DAY])
     faded, likes, age = model.before(moments)
     for line, moment in enumerate(moments.tolist()):
         for movie in range(15):

@@ -121,12 +121,18 @@ def test_ties_zero_vectors_and_an_empty_index(build, tmp_path):
 
 
 def test_wrong_calls_and_damaged_files_are_refused(build, tmp_path):
-    index = build(vectors())
-    for call in (lambda: index.search(np.ones((1, 7)), 1), lambda: index.add(np.ones(8))):
-        with pytest.raises(ChoiceError, match=r"vectors of shape .*: give \(number, 8\)"):
-            call()
-    for call in (lambda: index.search([[np.nan] * 8], 1), lambda: index.add([[np.inf] * 8]), lambda: build([[np.nan]])):
-        with pytest.raises(ChoiceError, match="NaN"):
+    index, query = build(vectors()), vectors(1, seed=1)
+    for message, call in (
+        (r"vectors of shape .*: give \(number, 8\)", lambda: index.search(np.ones((1, 7)), 1)),
+        (r"vectors of shape .*: give \(number, 8\)", lambda: index.add(np.ones(8))),
+        ("NaN", lambda: index.search([[np.nan] * 8], 1)),
+        ("NaN", lambda: index.add([[np.inf] * 8])),
+        ("NaN", lambda: build([[np.nan]])),
+        (r"keep of shape \(3,\), bool: give \(500,\)", lambda: index.search(query, 5, np.ones(3, bool))),
+        (r"int64: give .*bool", lambda: index.search(query, 5, np.arange(500) % 2)),
+        ("k", lambda: index.search(query, 0)),
+    ):
+        with pytest.raises(ChoiceError, match=message):
             call()
     with pytest.raises(SettingsError, match="'l2' is not one of inner, cosine"):
         build([[1.0]], "l2")
@@ -139,13 +145,14 @@ def test_wrong_calls_and_damaged_files_are_refused(build, tmp_path):
             type(index).load(tmp_path)
 
 
-def test_the_vectors_of_the_caller_may_change_afterwards(build):
+def test_one_query_is_a_batch_of_one_and_the_vectors_of_the_caller_may_change_afterwards(build):
     stored = vectors()
     index = build(given := stored.copy())
     given[:] = 0
-    wanted = build(stored).search(stored[:3], 5)
-    for after, before in zip(index.search(stored[:3], 5), wanted):
-        np.testing.assert_array_equal(after, before)
+    for one, batch in zip(index.search(stored[0], 5), build(stored).search(stored[:1], 5)):
+        np.testing.assert_array_equal(one, batch[0])
+    every_other = (np.arange(500) % 2 == 1).tolist()
+    assert (index.search(stored[:1], 5, every_other)[0] % 2 == 1).all()
 
 
 def recall_of(index: VectorIndex, stored: np.ndarray, queries: np.ndarray) -> float:
@@ -153,17 +160,14 @@ def recall_of(index: VectorIndex, stored: np.ndarray, queries: np.ndarray) -> fl
     return float(np.mean([len({*a} & {*b}) / 20 for a, b in zip(index.search(queries, 20)[0].tolist(), wanted)]))
 
 
-def test_hnsw_keeps_its_recall_on_vectors_of_unequal_length(monkeypatch):
+def test_hnsw_keeps_its_recall_on_vectors_of_unequal_length_and_clusters_that_come_one_by_one(monkeypatch):
     rng = np.random.default_rng(0)
     stored = (rng.standard_normal((4000, 32)) * rng.lognormal(0, 1, (4000, 1))).astype(np.float32)
     queries = rng.standard_normal((50, 32)).astype(np.float32)
     assert recall_of(HnswIndex(stored), stored, queries) >= HnswIndex.recall
-    monkeypatch.setattr("recommender.retrieve.hnsw.SHARE", 1.0)  # all of them reduced to angles
-    assert recall_of(HnswIndex(stored), stored, queries) < 0.8
-
-
-def test_hnsw_keeps_its_recall_on_clusters_that_come_one_by_one():
-    rng = np.random.default_rng(0)
+    with monkeypatch.context() as patch:
+        patch.setattr("recommender.retrieve.hnsw.SHARE", 1.0)  # all of them reduced to angles
+        assert recall_of(HnswIndex(stored), stored, queries) < 0.8
     centers = rng.standard_normal((20, 64))
     stored = (np.repeat(centers, 400, 0) + 0.02 * rng.standard_normal((8000, 64))).astype(np.float32)
     queries = (centers[rng.integers(0, 20, 100)] + 0.02 * rng.standard_normal((100, 64))).astype(np.float32)
@@ -176,25 +180,10 @@ def test_hnsw_after_load_searches_as_wide_as_before_and_takes_more_and_longer_ve
     HnswIndex(stored[:2000]).save(tmp_path)
     loaded = HnswIndex.load(tmp_path)
     assert recall_of(loaded, stored[:2000], queries) >= HnswIndex.recall  # hnswlib itself would search with ef = 10
+    stored = np.concatenate((stored, 100 * stored[:1]))
     loaded.add(stored[2000:])  # more than it had room for
-    loaded.add(100 * stored[:1])
-    assert recall_of(loaded, np.concatenate((stored, 100 * stored[:1])), queries) >= HnswIndex.recall
-    narrow = HnswIndex(stored, ef=1, M=3, ef_construction=3)
-    assert recall_of(narrow, stored, queries) < 0.8  # every setting matters
-
-
-def test_one_query_is_a_batch_of_one_and_a_mask_of_another_length_is_refused(build):
-    index, query = build(vectors()), vectors(1, seed=1)
-    for one, batch in zip(index.search(query[0], 5), index.search(query, 5)):
-        np.testing.assert_array_equal(one, batch[0])
-    with pytest.raises(ChoiceError, match=r"keep of shape \(3,\), bool: give \(500,\)"):
-        index.search(query, 5, np.ones(3, bool))
-    with pytest.raises(ChoiceError, match=r"int64: give .*bool"):
-        index.search(query, 5, np.arange(500) % 2)
-    every_other = (np.arange(500) % 2 == 1).tolist()
-    assert (index.search(query, 5, every_other)[0] % 2 == 1).all()
-    with pytest.raises(ChoiceError, match="k"):
-        index.search(query, 0)
+    assert recall_of(loaded, stored, queries) >= HnswIndex.recall
+    assert recall_of(HnswIndex(stored, ef=1, M=3, ef_construction=3), stored, queries) < 0.8  # every setting matters
 
 
 def test_the_choice_goes_by_size():

@@ -195,8 +195,7 @@ def best_unseen(
     """Return the rows of the n best movies that each user has not rated, (B, n) int32, -1 where none is left.
 
     candidates: the only movie rows to choose from, equal scores in this order; None = all, equal scores by row.
-    Changes `scores` (B, n_movies). A score that is not a number counts as worse than every other: a broken model
-    must not look good by it.
+    Changes `scores` (B, n_movies). A score that is not a number counts as worse than every other.
     """
     if np.isnan(scores.max(initial=-np.inf)):  # one pass without a copy
         scores[np.isnan(scores)] = np.finfo(scores.dtype).min

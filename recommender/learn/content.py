@@ -97,9 +97,8 @@ class TextRidge(Ease):
         z_i       text, genres and year of a movie (features.text_features)
         score     = x B           x: 1 for a rating of at least 4, `middling_value` for 3 or 3.5, `low_value` below
 
-    A column holds what every known movie adds to the movie's score, how well known it is included. The idea of mapping
-    attributes to a model's item side is that of Gantner et al. 2010, "Learning attribute-to-feature mappings for
-    cold-start recommendations"; here the item side is a column of a linear model.
+    A column holds what every known movie adds to the movie's score. To map attributes to a model's item side is the
+    idea of Gantner et al. 2010, "Learning attribute-to-feature mappings for cold-start recommendations".
     """
 
     name = "text_ridge"
@@ -145,9 +144,8 @@ class TextTwoTower(TwoTower):
         B, b minimise   sum over rated i of sqrt(n_i) |F_i B + b - (m_i, c_i)|^2  +  ridge |B|^2
 
     What V knows of a movie P need not say, so after training the map from features to the tower's outputs is solved
-    once more; n_i are the ratings that were asked for, and the weights have mean 1. On validation movies this found
-    more than P alone, however often `drop_ids` left V out. With `ridge` 0 the trained P places them. Source: Gantner et
-    al. 2010 again. The model has a name and defaults of its own; a loaded one needs no catalogue.
+    once more; n_i are the ratings that were asked for, and the weights have mean 1. With `ridge` 0 the trained P places
+    them. On validation movies the map found more. Source: Gantner et al. 2010 again. A loaded one needs no catalogue.
     """
 
     name, folder, program = "two_tower_text", "", ""

@@ -17,7 +17,7 @@ import numpy as np
 from ..data.catalog import Catalog
 from ..data.errors import DataError
 from ..data.settings import setting
-from ..linalg.rows import unit_rows
+from ..linalg.rows import align, unit_rows
 from ..text.backends.local import LocalBackend
 from ..text.base import movie_text
 
@@ -26,22 +26,14 @@ REACH = 20.0  # years
 FEWEST = 3  # movies that must share a name or a keyword
 
 
-def _of_movies(values: np.ndarray, catalog: Catalog, movie_ids: np.ndarray) -> np.ndarray:
-    """Return the row of `values` (one for each movie of the catalogue) of each movie; zeros where it is not listed."""
-    found = np.zeros((len(movie_ids), *values.shape[1:]), dtype=values.dtype)
-    listed = np.isin(movie_ids, catalog.movie_ids)
-    found[listed] = values[np.searchsorted(catalog.movie_ids, movie_ids[listed])]
-    return found
-
-
 def genre_matrix(catalog: Catalog, movie_ids: np.ndarray) -> np.ndarray:
-    """Return (n_movies, n_genres) float64: 1 where the movie has the genre."""
-    return _of_movies(catalog.genres.astype(np.float64), catalog, movie_ids)
+    """Return (n_movies, n_genres) float64: 1 where the movie has the genre, 0 for one that is not listed."""
+    return align(movie_ids, catalog.movie_ids, catalog.genres).astype(np.float64)
 
 
 def release_years(catalog: Catalog, movie_ids: np.ndarray) -> np.ndarray:
     """Return (n_movies,) int64, 0 where unknown."""
-    return _of_movies(catalog.years.astype(np.int64), catalog, movie_ids)
+    return align(movie_ids, catalog.movie_ids, catalog.years[:, None])[:, 0].astype(np.int64)
 
 
 def year_nearness(years: np.ndarray) -> np.ndarray:
@@ -152,9 +144,8 @@ def text_features(catalog: Catalog, movie_ids: np.ndarray, settings: TextFeature
 def pseudo_users(catalog: Catalog, scale: np.ndarray) -> np.ndarray:
     """Return diag(scale) F, (n_movies, n_genres * n_knots) float32: one column for each genre and knot.
 
-    F_i,(g,t) = 1 / sqrt(n_genres_i) for the genres g of movie i, times its year's nearness to t: F_i . F_j is the
-    cosine of the genres times a nearness in years. Adding F F' to a covariance is the same as adding users to the
-    data, one for each genre and knot, who like the movies of that genre and time.
+    F_i,(g,t) = 1 / sqrt(n_genres_i) for the genres g of movie i, times its year's nearness to t: adding F F' to a
+    covariance adds users to the data, one for each genre and knot, who like the movies of that genre and time.
     scale: (n_movies,). The row of a movie without a genre or a known year is 0.
     """
     share = scale / np.sqrt(np.maximum(catalog.genres.sum(axis=1), 1))

@@ -9,9 +9,8 @@
 
 Scores times `far` let the network trust the order of the current sitting while it lasts and not after a break. It
 learns inside the training data: histories are cut, the models are fitted on the first parts, and the networks learn to
-put what was liked next on top. One round cuts after 75%, the other at a break (most held-out parts of MovieLens
-continue a sitting; a ranking tuned to that alone is worse than EASE after a break) and chooses the ridges of EASE and
-iALS, since dense data want stronger ones. Last, the models are fitted on all.
+put what was liked next on top. One round cuts after 75%; the other at a break, as rankings tuned to sittings that
+continue are worse than EASE after one, and chooses the ridges of EASE and iALS. Last, the models are fitted on all.
 
 Of more than `people` users a sample takes part in the two rounds, whose models are fitted on the sample: the networks
 have some thousand parameters. Of more than `dense` movies the linear models keep the largest weights of each row, and
@@ -99,6 +98,7 @@ class Stacker(Ranker):
         if train.n_users > chosen.people:
             some = train.select(np.sort(rng.choice(train.n_users, chosen.people, replace=False)))
         first, second = (cut(some, lengths) for lengths in cut_lengths(some, chosen.break_seconds, rng))
+        self._limit(train.n_movies)
         self._choose_ridges(*second)
         later = self._lists(*second, fitted=RIDGES)
         lists, targets = map(np.concatenate, zip(self._lists(*first), later))
@@ -117,7 +117,6 @@ class Stacker(Ranker):
     def _choose_ridges(self, known: Interactions, following: Interactions) -> None:
         """Fit the parts of `RIDGES` on `known`, with the ridges that rank best what is liked next."""
         liked = following.take(following.ratings >= LIKED)
-        self._limit(known.n_movies)
         chosen = []
         for name, ridges in RIDGES.items():
             model, found = self.parts[name], []

@@ -1,11 +1,9 @@
 """Rows of a matrix: found by id; at length 1, so that the inner product of two is their cosine; the n largest of each.
 
-`top_n` goes by block maxima and a threshold:
+`top_n` goes by block maxima, which one pass reads, where a partition would move all scores; and ties are exact:
 
     t = the n-th largest of the maxima of blocks of scores     (n blocks reach t, so at least n scores do)
     result = the first n, in order, of all scores >= t
-
-One pass of `maximum` reads the scores, where a partition moves them all; and ties are exact.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ similarity = q . v / |q| |v|   metric "cosine": both are normalised, so every in
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Optional, TypeVar
@@ -31,12 +30,13 @@ class IndexSettings:
     metric: str = setting("inner", "similarity of two vectors", choices=METRICS)
 
 
-class VectorIndex(ABC):
+class VectorIndex:
     """Rows (n, d), numbered from 0 in the order in which they come; `len(index)` is n.
 
-    A subclass sets `name`, and `Settings` where there is more to choose than the metric, and implements `_near`. What
-    speeds this up is made by `_build`, and put into `arrays` where it is to be stored. An approximate index sets
-    `recall`, the least share of the true nearest that it finds, to which tests/test_retrieve.py holds it.
+    A subclass sets `name`, and `Settings` where there is more to choose than the metric, and implements `_near`, or
+    `_search` whole. What speeds it up is made by `_build`, and put into `arrays` where it is to be stored. An
+    approximate index sets `recall`, the least share of the true nearest that it finds; tests/test_retrieve.py holds it
+    to that.
     """
 
     name: ClassVar[str]
@@ -113,12 +113,12 @@ class VectorIndex(ABC):
             raise ChoiceError("vectors with NaN or infinity: give finite ones, zeros where nothing is known")
         return unit_rows(array.astype(np.float64)) if self.settings.metric == "cosine" else array
 
-    def _build(self, first: int) -> None:  # noqa: B027
+    def _build(self, first: int) -> None:
         """Take in the vectors from row `first` on; called after every `add`, for an index that needs it."""
 
-    @abstractmethod
     def _near(self, queries: np.ndarray, k: int) -> np.ndarray:
         """Return rows (B, c) int64, k <= c <= n, different ones, in which those nearest to each prepared query are."""
+        return np.broadcast_to(np.arange(len(self)), (len(queries), len(self)))
 
     def _search(self, queries: np.ndarray, k: int, keep: Optional[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Compute `search` for prepared queries; 1 <= k <= n; similarity -inf where nothing is found.

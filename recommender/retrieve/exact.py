@@ -35,9 +35,6 @@ class ExactIndex(VectorIndex):
     def _build(self, first: int) -> None:
         self.vectors = np.asfortranarray(self.vectors)  # by columns, as one query is faster so
 
-    def _near(self, queries: np.ndarray, k: int) -> np.ndarray:
-        return np.broadcast_to(np.arange(len(self)), (len(queries), len(self)))
-
     def _search(self, queries: np.ndarray, k: int, keep: Optional[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         blocks = [queries[low : low + QUERIES] for low in range(0, len(queries), QUERIES)]
         rows, similarities = zip(*[self._search_block(block, k, keep) for block in blocks])

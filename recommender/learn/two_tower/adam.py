@@ -6,13 +6,12 @@
 
 A batch of 1,024 ratings has a gradient for at most 1,024 of 162,000 users. Plain Adam walks over all of them, as m
 decays where g = 0 too, which costs thirty times the rest of the step. Lazy Adam leaves all other rows, their m and v
-too, as they are, while t counts all steps: another algorithm, not only a faster one, as a row that comes up again is
-moved by the m of its last time. Its epsilon is added before v is corrected, as in torch.optim.SparseAdam:
+too, as they are, while t counts all steps: a row that comes up again is moved by the m of its last time. Its epsilon is
+added before v is corrected, as in torch.optim.SparseAdam:
 
     w <- w - rate sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon)
 
-Source: Kingma and Ba, Adam (ICLR 2015), algorithm 1, and the remark after it for this form. No weight decay beyond
-`l2`, no AMSGrad.
+Source: Kingma and Ba, Adam (ICLR 2015), algorithm 1, and the remark after it for this form.
 """
 
 from __future__ import annotations
@@ -109,9 +108,8 @@ def group_rows(rows: np.ndarray) -> Groups:
 def sum_groups(groups: Groups, gradient: np.ndarray) -> np.ndarray:
     """Return the sum of the gradients (B, k) of each distinct row, (n, k).
 
-    Plainly: `np.add.at(summed, index of each row, gradient)`, in twice the time. Faster: copy the first occurrence of
-    every row, then add all second ones, then all third ones. Within a round no row comes twice, so plain indexing adds.
-    What few rows have after `ROUNDS` rounds is summed row by row.
+    Plainly: `np.add.at(summed, index of each row, gradient)`. In half the time: copy the first occurrence of every row,
+    add all second ones, then all third ones; within a round no row comes twice. After `ROUNDS` rounds, row by row.
 
     >>> sum_groups(group_rows(np.array([4, 2, 4])), np.array([[1.0], [2.0], [3.0]])).tolist()
     [[2.0], [4.0]]

@@ -5,10 +5,9 @@
     error    = |numeric - analytic| / max(|numeric|, |analytic|, floor)
 
 Central differences in float64 are right to about 1e-9, so a correct gradient stays far below 1e-6, and a term that is
-missing or has the wrong sign far above. A few random directions test all entries of a parameter at once; each parameter
-is checked by itself, so that a small gradient is not hidden beside a large one. Where a kink (ReLU) lies within h of
-the point, the check can fail although the gradient is right: take another point. Source: Griewank and Walther,
-Evaluating Derivatives (2008), chapter 1; the projection is that of autograd's `check_grads`.
+missing or has the wrong sign far above. A few random directions test all entries of a parameter at once. Where a kink
+(ReLU) lies within h of the point, the check can fail although the gradient is right: take another point. Source:
+Griewank and Walther, Evaluating Derivatives (2008), chapter 1; the projection is that of autograd's `check_grads`.
 """
 
 from __future__ import annotations

@@ -5,9 +5,8 @@
 
 A network is its layers forward in order and backward in reverse (the chain rule). Each rule is found by one device:
 write the change of L for a small change of the input, dL = sum(dy * change of y), and read off what multiplies it.
-B rows a batch, k columns; the dtype is kept, float64 for `gradient_check`, and inputs are not changed. There is no
-automatic differentiation: `network` calls the functions in order. Source: Rumelhart, Hinton and Williams, Learning
-representations by back-propagating errors (Nature 1986).
+B rows a batch, k columns; the dtype is kept, float64 for `gradient_check`, and inputs are not changed.
+Source: Rumelhart, Hinton and Williams, Learning representations by back-propagating errors (Nature 1986).
 """
 
 from __future__ import annotations
@@ -30,8 +29,7 @@ def linear_backward(dy: np.ndarray, x: np.ndarray, W: np.ndarray) -> tuple[np.nd
     """Return dx (B, k_in), dW (k_in, k_out), db (k_out,).
 
     y_bj = sum_i x_bi W_ij + b_j, so x_bi reaches L through every y_bj with weight W_ij, W_ij through every row b with
-    weight x_bi, and b_j through every row with weight 1. Only one way of transposing fits the shapes, unless W is
-    square: then only a check tells.
+    weight x_bi, and b_j through every row with weight 1.
     """
     ones = np.ones(len(dy), dtype=dy.dtype)
     dx = dy @ W.T  # dx_bi = sum_j dy_bj W_ij
@@ -48,8 +46,7 @@ def relu(z: np.ndarray) -> np.ndarray:
 def relu_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return dz from dy and the output y = relu(z).
 
-    A small change of z reaches y unchanged where z > 0, and not at all where z < 0. y > 0 exactly where z > 0, so z
-    need not be kept. At z = 0 the slope jumps; 0 is taken.
+    A small change of z reaches y unchanged where z > 0, that is where y > 0, and else not at all.
     """
     return dy * (y > 0)
 

@@ -44,8 +44,8 @@ def sampled_softmax(
 
     scores: (B, C), changed.  positive: (B,) column of each user's liked movie.  masked: pairs (rows, columns) that are
     left out: movies that the same user liked too, never the positive.  Cost O(B C).
-    offsets: (2, C), added to the scores, of a movie as somebody else's and as the user's own. A movie that is n times
-    in the batch is one column that counts n times, ln n - ln q, but once for a user whose positive it is, -ln q.
+    offsets: (2, C), added to the scores. A movie that is n times in the batch is one column that counts n times,
+    ln n - ln q (row 0), but once for a user whose positive it is, -ln q (row 1).
     """
     rows = np.arange(len(scores))
     own = scores[rows, positive] + offsets[1, positive]  # (B,)
