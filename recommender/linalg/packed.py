@@ -55,9 +55,9 @@ def pack(value: Any, file: BinaryIO, sees: Callable[[str], bool]) -> Packed:
     return Packed(packed, places)
 
 
-def mapped(array: np.ndarray) -> Optional[tuple[str, Optional[Stamp], int]]:
+def mapped(array: Any) -> Optional[tuple[str, Optional[Stamp], int]]:
     """Return path, stamp and first byte of an array in a mapped file; None unless Linux says it is still that file."""
-    whole: Any = array
+    whole = array
     while isinstance(whole.base, np.ndarray):
         whole = whole.base
     if not isinstance(whole.base, mmap.mmap):
