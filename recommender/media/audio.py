@@ -35,7 +35,6 @@ def read_audio(path: Path, progress: Progress = lambda done, n: None) -> Vectors
 
     Cost: about 0.1 s for each minute of sound.
     """
-
     return read_vectors(path, [".wav"], lambda file: mfcc(read_wav(file)).mean(axis=0), progress)
 
 

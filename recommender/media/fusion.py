@@ -1,8 +1,8 @@
 """One vector for a movie from several ways to know it: words, pictures, sound.
 
 A view is a matrix (n, d) of one modality, row i for movie i; a row of zeros means that nothing is known. Each is first
-prepared with what its training movies say: x -> x - centre, each column of sound divided by its spread (those of MFCC
-have units of their own: the first, the loudness, is hundreds of times the last), rows at length 1. Then
+centred on its training movies, each column of sound divided by its spread (those of MFCC differ hundredfold), and its
+rows brought to length 1. Then
 
     concat     y = (x_1, ..., x_m)                        cosine = mean of the modalities' cosines
     pca        y = V' (x - mean) of the concatenation     128 numbers
@@ -10,14 +10,12 @@ have units of their own: the first, the loudness, is hundreds of times the last)
     average    y = sum_m R_m p_m / m                      p_m = pca of x_m, at length 1
     weighted   y = w R_1 p_1 + (1 - w) / (m - 1) sum_{m > 1} R_m p_m          w = 0.7, the first being the text
 
-and y is brought to length 1. An average needs common axes, which the components of different modalities are not: R_m is
-the rotation that brings the training movies' p_m nearest to their p_1: R_m = U Vt with P_m' P_1 = U diag(s) Vt
-(Schonemann 1966). Correlations weigh the canonical directions because the late ones are noise, as in Gong et al., "A
-Multi-View Embedding Space for Modeling Internet Images, Tags, and their Semantics" (2014), whose weight is a power.
+and y is brought to length 1. R_m is the rotation that brings the training movies' p_m nearest to their p_1, as an
+average needs common axes: R_m = U Vt with P_m' P_1 = U diag(s) Vt (Schonemann 1966). Correlations weigh the canonical
+directions because the late ones are noise (Gong et al. 2014, "A Multi-View Embedding Space", with a power of them).
 
-A modality that a movie lacks adds nothing: the movie is placed by the others alone (in pca, as if it were average in
-what is missing). Fused vectors are stored beside those of the texts, as the table `fused_embeddings` (text/vectors.py);
-its .npz holds what was fitted too, as arrays called `NAME/centre` and so on: movies that come later can be placed.
+A modality that a movie lacks adds nothing: the movie is placed by the others alone. Fused vectors are stored as the
+table `fused_embeddings` (text/vectors.py); its .npz holds what was fitted too, so that later movies can be placed.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Vectors of movies made elsewhere, and the files that hold them.
 
-    .npz      arrays `movie_ids` (n,) and `vectors` (n, d)
-    .npy      the matrix (n, d); its ids (n,) in NAME_ids.npy beside it
-    folder    one ID.npy (d,) for each movie, ID being the movie id; or files that `audio` and `visual` can read
-
-Vectors of a trained picture network such as ResNet-50 (2048 numbers, taken before its last layer) come in this form.
+.npz      arrays `movie_ids` (n,) and `vectors` (n, d)
+.npy      the matrix (n, d); its ids (n,) in NAME_ids.npy beside it
+folder    one ID.npy (d,) for each movie, ID being the movie id; or files that `audio` and `visual` can read
 """
 
 from __future__ import annotations

@@ -6,17 +6,16 @@
     ImageService                                    POST {"model": m, "input": [picture, ...], "modality": "image"}
 
 Poster features, of the picture brought to 96 x 64 pixels by averages, say that two posters look alike, not what they
-show; they are the fallback where no vectors of a trained network are at hand:
+show: a fallback for vectors of a trained network.
 
     colors   h_b  = sqrt(share of pixels in box b)                    4 x 4 x 4 boxes of red, green, blue
     edges    g_co = sqrt(share of |gradient| in cell c, bin o)        6 x 4 cells, 9 directions
     vector   (h, g) / sqrt 2                                          64 + 216 numbers, length 1
 
-The gradient is that of the mean of the three colors; directions are those of lines, 0 to 180 degrees, and each is
-shared between the two nearest bins. Swain and Ballard, "Color Indexing" (1991); Dalal and Triggs, "Histograms of
-Oriented Gradients for Human Detection" (2005), without their overlapping blocks; the root, which turns the product of
-two histograms into their Bhattacharyya coefficient, is that of Arandjelovic and Zisserman, "Three things everyone
-should know to improve object retrieval" (2012).
+The gradient is that of the mean of the three colors; directions are those of lines, 0 to 180 degrees, each shared
+between the two nearest bins. Swain and Ballard 1991, "Color Indexing"; Dalal and Triggs 2005, "Histograms of Oriented
+Gradients", without overlapping blocks; the root is that of Arandjelovic and Zisserman 2012, "Three things everyone
+should know to improve object retrieval".
 """
 
 from __future__ import annotations
@@ -42,11 +41,7 @@ MEDIA_TYPES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 
 
 def read_visual(path: Path, progress: Progress = lambda done, n: None) -> Vectors:
-    """Return the movies' picture vectors from a file or folder of the forms above (`read_vectors`).
-
-    Raises `ChoiceError` if pictures need Pillow and it is missing.
-    """
-
+    """Return the movies' picture vectors from a file or folder of the forms above (`read_vectors`)."""
     return read_vectors(path, MEDIA_TYPES, lambda file: poster_vector(read_pixels(file)), progress, poster_vector)
 
 
@@ -116,10 +111,7 @@ def _edges(gray: np.ndarray) -> np.ndarray:
 
 
 class ImageService(HttpBackend):
-    """Embeds pictures, as the Infinity server does; settings, batches, retries and cache as those of `HttpBackend`.
-
-    Where `HttpBackend` takes texts, this takes pictures: addresses, or what `picture_address` returns.
-    """
+    """Embeds pictures, as the Infinity server does: an `HttpBackend` whose texts are what `picture_address` returns."""
 
     extra: ClassVar[Mapping[str, str]] = {"modality": "image"}
 

@@ -7,9 +7,8 @@
     embedding[i] = backend(embedding_text of movie i)
 
 Both are stored under `output`, with those of genres and keywords by a sentence model. The sha256 of every text is
-stored too, so a second run embeds only new and changed texts; vectors of another model are rejected. The fitted model
-of the local backend is stored in `model/` beside its vectors. It is fitted once, so that vectors of later movies are
-comparable, and refitted only with `force`.
+stored too, so a second run embeds only new and changed texts; vectors of another model are rejected. The model of the
+local backend, in `model/` beside its vectors, is fitted once and again only with `force`.
 """
 
 from __future__ import annotations

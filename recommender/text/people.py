@@ -10,8 +10,8 @@
     mix        u = a * rating_vec + (1 - a) * text_vec, at length 1;  a = 0.7; if one side is missing, the other alone
 
 Age is measured from the user's last rating that counts; another origin could underflow. All methods return the same
-users, those who like at least `min_movies` movies with a vector, so that methods can be compared. In `weighted`, a user
-without a rating above their mean among the last ones gets their average; the report counts these users.
+users, those who like at least `min_movies` movies with a vector. In `weighted`, a user without a rating above their
+mean among the last ones gets their average.
 """
 
 from __future__ import annotations

@@ -7,9 +7,8 @@ from 0, no word, to 1, all of them. A word counts in any of its commonest forms 
 year, genres, director, cast, keywords, description and language. Sparck Jones 1972, "A statistical interpretation of
 term specificity and its application in retrieval".
 
-Every word's movies are listed once, which takes a tenth of a second for some thousand movies; the forms of a word are
-among the words that begin with its stem. `KeywordMatch` compares with keywords by meaning, for requests that are little
-more than one.
+Every word's movies are listed once, in a tenth of a second for some thousand movies. `KeywordMatch` compares with
+keywords by meaning, for requests that are little more than one.
 """
 
 from __future__ import annotations

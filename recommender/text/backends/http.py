@@ -3,10 +3,9 @@
     OPENAI_API_KEY=...  HttpBackend().embed_texts(texts)
     HttpBackend(base_url="http://localhost:11434/v1", model="all-minilm").embed_texts(texts)        # Ollama
 
-Each different text is sent once, ever: vectors are kept on disk (cache.py) as they come, so a second run makes
-no call, and a run that was killed pays only for what was not stored. But one text is sent again, and has to get nearly
-the same vector, whenever a process begins to send and whenever the model's name in the answers changes. Texts of
-nothing but spaces are not sent, since OpenAI refuses them: their vectors are zeros, near nothing.
+Each different text is sent once, ever: vectors are kept on disk (cache.py) as they come. But one text is sent again,
+and has to get nearly the same vector, whenever a process begins to send and whenever the model's name in the answers
+changes. Blank texts are not sent, since OpenAI refuses them: their vectors are zeros.
 """
 
 from __future__ import annotations

@@ -6,14 +6,13 @@
     A      ~ U diag(s) V'
     vector = A_i V diag(s)^-flattening, scaled to length 1
 
-so texts are close if they share words, or words that co-occur with the same others. Deerwester et al., "Indexing by
-latent semantic analysis" (1990); smoothed tf and idf as in Manning, Raghavan and Schütze, "Introduction to Information
-Retrieval" (2008), section 6.4. Differences: the exponents rarity (theirs is 1) and flattening (theirs is 0; 1 weighs
-all directions equally), and V diag(s)^-flattening is stored as 8-bit integers.
+so texts are close if they share words, or words that co-occur with the same others. Deerwester et al. 1990, "Indexing
+by latent semantic analysis"; tf and idf as in Manning, Raghavan and Schütze 2008, "Introduction to Information
+Retrieval", section 6.4. Differences: the exponents rarity (theirs is 1) and flattening (theirs is 0; 1 weighs all
+directions equally), and V diag(s)^-flattening is stored as 8-bit integers.
 
-The defaults suit paraphrased queries; for queries with words of the plot, a larger rarity is better (recall@10 0.84 at
-rarity 2, 0.77 at 1). Features in fewer than `fewest_texts` texts, or in more than the share `most_texts` (stop words),
-are dropped. A text without a kept feature gives a row of zeros.
+Features in fewer than `fewest_texts` texts, or in more than the share `most_texts` (stop words), are dropped. A text
+without a kept feature gives a row of zeros.
 """
 
 from __future__ import annotations

@@ -5,10 +5,9 @@
     vector  = m / |m|,  m = mean of the rows of H
 
 Source: Reimers and Gurevych 2019, "Sentence-BERT"; the model is sentence-transformers/all-MiniLM-L6-v2 (22.7 million
-weights, trained on a billion pairs of sentences). It is shipped at 4 bits a weight (`four_bits`), 12 MB, made by
-`pack_weights`, without the word pieces that are not ASCII or not used, and for texts of up to 256 tokens. The published
-weights come from a package that is installed without what it asks for, since only the files in it are used: it is found
-on the disk and never imported.
+weights). It is shipped at 4 bits a weight (`four_bits`), 12 MB, made by `pack_weights`, without the word pieces that
+are not ASCII or not used, for texts of up to 256 tokens. The published weights are files of a package that is found on
+the disk and never imported, so it is installed without what it asks for.
 """
 
 from __future__ import annotations

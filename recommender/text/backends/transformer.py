@@ -8,11 +8,8 @@
     LN(x) = g (x - mean x) / sqrt(var x + eps) + b,    gelu(x) = x Phi(x), Phi the normal distribution function
 
 Source: Vaswani et al. 2017, "Attention Is All You Need"; Devlin et al. 2019, "BERT"; gelu from Hendrycks and Gimpel
-2016. The layer norm stands after each sum, as in both papers.
-
-Ours differs in the order of work, not in the result. The tokens of many texts lie one after the other in one matrix,
-so that each product with weights is one large product and there is no padding to compute or to mask; only attention
-must know where a text begins, and takes all texts of one length at once.
+2016. Ours differs in the order of work: the tokens of many texts lie one after the other in one matrix, so that each
+product with weights is one large product without padding; only attention takes the texts apart, by their length.
 """
 
 from __future__ import annotations
@@ -141,8 +138,7 @@ def layer_norm(x: np.ndarray, g: np.ndarray, b: np.ndarray, eps: np.float32) -> 
 def softmax(scores: np.ndarray) -> np.ndarray:
     """Replace scores by their exponentials and return the sums over the last axis: softmax = exp(s) / sum exp(s).
 
-    The division is the caller's, who has a smaller array to divide. A number taken off a whole row changes nothing;
-    it is done only where an exponential could leave the range of float32.
+    The division is the caller's, who has a smaller array. The largest is taken off only where float32 needs it.
     """
     if scores.max() > _SAFE or scores.min() < -_SAFE:
         scores -= scores.max(axis=-1, keepdims=True)

@@ -2,13 +2,10 @@
 
     "Title: Space Pirates (1999).\nKeywords: space pirate."   ->   space x2, <sp x2, spa x2, ... ce> x2, pirate x2, ...
 
-Words are compared in lower case, without accents and without the commonest endings. Groups of letters, which know
-where a word begins (<) and ends (>), let words meet that are related, misspelt or not known at all. A feature is known
-by its CRC-32 alone, so that no list of words has to be kept and nothing depends on the order in which words were met
-(Weinberger et al. 2009, "Feature hashing for large scale multitask learning"; ours keeps the whole 32 bits and has no
-random sign). Letter groups beside words: Bojanowski et al. 2017, "Enriching word vectors with subword information".
-
-The names of the lines of a movie's text (`recommender.text.base`) are not features.
+Words are compared in lower case, without accents and the commonest endings. Groups of letters, which know where a word
+begins (<) and ends (>), let words meet that are related or misspelt (Bojanowski et al. 2017, "Enriching word vectors
+with subword information"). A feature is known by its CRC-32 alone, so no list of words has to be kept (Weinberger et
+al. 2009, "Feature hashing for large scale multitask learning"). Names of lines (`LINES` in text/base.py) are none.
 """
 
 from __future__ import annotations

@@ -9,10 +9,9 @@
    longest piece that the vocabulary has, then the longest that continues it (written with ##). A word with a rest that
    no piece begins, or of more than 100 characters, becomes [UNK] as a whole.
 
-The rules are those of google-research/bert's uncased models as the `tokenizers` library applies them, down to two
-habits of it: a marker such as [SEP] in the text is read as the marker, and a capital sigma is lowered to σ at the
-end of a word too. Where we differ: its tables are those of Unicode 8 and ours those of this Python, so that some 500
-marks and punctuation marks of rare scripts, new since 2015, are taken off or split here and are letters there.
+The rules are those of google-research/bert's uncased models as the `tokenizers` library applies them: a marker such as
+[SEP] in the text is read as the marker, and a capital sigma is lowered to σ at the end of a word too. Ours differ in
+some 500 marks of rare scripts, new since its Unicode 8.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 _MARKERS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _MARKER_PATTERN = re.compile("(" + "|".join(map(re.escape, _MARKERS)) + ")")
@@ -31,7 +31,6 @@ _CHINESE = re.compile(
     "\U00020000-\U0002a6df\U0002a700-\U0002b73f\U0002b740-\U0002b81f\U0002b920-\U0002ceaf\U0002f800-\U0002fa1f]"
 )
 _LONGEST_WORD = 100  # characters
-_MOST_REMEMBERED = 50_000  # words whose pieces are kept: a few MB
 
 
 class WordPiece:
@@ -46,7 +45,7 @@ class WordPiece:
 
     def __init__(self, vocabulary: Sequence[str]) -> None:
         self.ids = {piece: number for number, piece in enumerate(vocabulary)}
-        self._remembered: dict[str, list[int]] = {}
+        self._pieces = lru_cache(50_000)(self._cut)  # a few MB
 
     def encode(self, text: str, longest: int = 256) -> list[int]:
         """Return the ids of a text between [CLS] and [SEP], at most `longest` of them in all."""
@@ -63,11 +62,8 @@ class WordPiece:
         """Return whether any word has pieces."""
         return any(self._pieces(word) != [self.ids["[UNK]"]] for word in words(text))
 
-    def _pieces(self, word: str) -> list[int]:
+    def _cut(self, word: str) -> list[int]:
         """Return the ids of one word's pieces; O(length^2) look-ups, of a length of at most 100."""
-        known = self._remembered.get(word)
-        if known is not None:
-            return known
         pieces: list[int] = []
         begin = 0
         while begin < len(word) <= _LONGEST_WORD:
@@ -78,12 +74,7 @@ class WordPiece:
                 break
             pieces.append(self.ids[prefix + word[begin:end]])
             begin = end
-        if begin < len(word):
-            pieces = [self.ids["[UNK]"]]
-        if len(self._remembered) >= _MOST_REMEMBERED:
-            self._remembered.clear()
-        self._remembered[word] = pieces
-        return pieces
+        return pieces if begin == len(word) else [self.ids["[UNK]"]]
 
 
 def words(text: str) -> list[str]:
