@@ -28,7 +28,7 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError, shown
 from recommender.data.interactions import Interactions
 from recommender.data.settings import default_folder
-from recommender.evaluate import embeddings, held_out_movies, known_item, plots, protocols, rankings, report
+from recommender.evaluate import embeddings, held_out_movies, known_item, protocols, rankings, report
 from recommender.evaluate.run import Options, Spec
 from recommender.evaluate.significance import N_RESAMPLES
 from recommender.learn import registry
@@ -65,7 +65,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         report.write_table(arguments.csv, report.units(reports))
         report.write_table(averages_path(arguments.csv), [averages])
     if arguments.plots is not None:
-        plots.write_plots(arguments.plots, reports)
+        report.write_plots(arguments.plots, reports)
 
 
 def make_parser() -> cli.Parser:
@@ -136,7 +136,7 @@ def check_files(arguments: argparse.Namespace, stem: str, csv: str, json: str) -
     if arguments.csv is not None:
         report.need_parquet(arguments.csv)
     if arguments.plots is not None:
-        plots.need_matplotlib()
+        report.need_matplotlib()
 
 
 def check_flags(arguments: argparse.Namespace, parser: cli.Parser) -> None:

@@ -28,7 +28,7 @@ from recommender.data.catalog import Catalog, Movie
 from recommender.data.errors import ChoiceError, DataError
 from recommender.data.settings import default_folder, read_settings
 from recommender.data.splits import load_all
-from recommender.evaluate import plots, report, tastes
+from recommender.evaluate import report, tastes
 from recommender.evaluate.replay import N_FAMOUS, N_KNOWN, NO_TERMS, make_folds, replay_rule
 from recommender.evaluate.replay import summary as summarize
 from recommender.facade import Recommender
@@ -121,7 +121,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         if arguments.plots:
             hits = {f"{row['rule']}, {row['view']}": row["hits_by_turn"] for row in of_policy if row["view"] in PLOTTED}
             name = f"session-hits-{policy.replace(' ', '-')}.png"
-            plots.session_hits(arguments.plots / name, hits, TITLES.get(policy, policy))
+            report.session_hits(arguments.plots / name, hits, TITLES.get(policy, policy))
     print(f"\n{time.perf_counter() - started:.0f} s")
     if arguments.json:
         report.write_json(arguments.json, {"turns": arguments.turns, "seeds": seeds, "figures": figures})

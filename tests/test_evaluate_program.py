@@ -12,7 +12,7 @@ from model import evaluate
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError, DataError, TastevecError
 from recommender.data.interactions import Interactions
-from recommender.evaluate import plots, protocols, rankings, report, run
+from recommender.evaluate import protocols, rankings, report, run
 from recommender.evaluate.protocols import Source
 from recommender.evaluate.rankings import rating_errors, score_lists
 from recommender.learn.base import Ranker
@@ -274,7 +274,7 @@ def test_plots_are_drawn_and_parquet_holds_what_csv_holds(tmp_path):
     pytest.importorskip("matplotlib")
     pytest.importorskip("pyarrow")
     case, specs = Source.from_ratings(block_data()).case(), [run.Spec("popularity", "popularity")]
-    plots.write_plots(tmp_path, list(rankings.evaluate([case], specs, None, run.Options())))
+    report.write_plots(tmp_path, list(rankings.evaluate([case], specs, None, run.Options())))
     assert [file.read_bytes()[:4] for file in tmp_path.glob("*.png")] == 2 * [b"\x89PNG"]
     for name in ("o.parquet", "o.csv"):
         report.write_table(tmp_path / name, [pd.DataFrame({"unit": [unit], "value": [0.5]}) for unit in "ab"])
