@@ -6,11 +6,11 @@
     relevant                          the movies of H that the user liked, in the known or the evaluated part
 
 A held-out movie stays in the catalogue, without a rating, so a model can place it only by what it is: genres, year,
-cast, words; any other model shows chance. It says nothing about order in time. So that tuning stays apart from
-reporting, val holds out folds 5 to 9 and test folds 0 to 4. Figures are means over users of their mean over folds.
+cast, words; any other model shows chance. So that tuning stays apart from reporting, val holds out folds 5 to 9 and
+test folds 0 to 4. Figures are means over users of their mean over folds.
 
-Baselines: `popularity-by-genre`, `genre-profile` (the model `content` without keywords and
-popularity: cosine of genres), and `random`, a number drawn for each user and movie.
+Baselines: `popularity-by-genre`, `genre-profile` (cosine of genres: `content` without keywords and popularity), and
+`random`, a number drawn for each user and movie.
 """
 
 from __future__ import annotations

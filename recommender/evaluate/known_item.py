@@ -7,10 +7,9 @@
     dialogues      ReDial: for each movie that came up and that the seeker liked, the seeker's own words before it was
                    first named, without any title (`text.dialogues.words_before`)
 
-A movie of a dialogue is the one of the catalogue with the same title, or other title, and year; those that the
-catalogue lacks, or has twice, and those before which the seeker said nothing are left out and counted. Figures are
-means over dialogues of each one's mean. For tuning, val takes the descriptions marked `tune` and every third dialogue
-(by a checksum of its id); test the rest.
+Movies of a dialogue that the catalogue lacks by title and year, or has twice, and those before which the seeker said
+nothing are left out and counted. Figures are means over dialogues of each one's mean. For tuning, val takes the
+descriptions marked `tune` and every third dialogue (by a checksum of its id); test the rest.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """The session replayed on people whose ratings are known: how many movies that they like does it show?
 
-Whole people are held out, a fold at a time; rules are fitted on the others. A person with at least
-`MIN_LIKED` liked movies (rating >= 4) names some of them, drawn at random, as favorites; then, movie after movie, the
-real session (`recommender.session`) shows and this person answers by the rating: like at >= 4, dislike at <= 2.5,
-not interested between. A hit is a liked movie shown; favorites are not counted.
+Whole people are held out, a fold at a time; rules are fitted on the others. A person with at least `MIN_LIKED` liked
+movies (rating >= 4) names some of them, drawn at random, as favorites; then the real session shows movie after movie
+and this person answers by the rating: like at >= 4, dislike at <= 2.5, not interested between. A hit is a liked movie.
 
     hits            liked movies among those shown
     rate            hits / min(n_turns, liked movies left)
@@ -13,9 +12,8 @@ not interested between. A hit is a liked movie shown; favorites are not counted.
     famous          the share of those shown that are among the 50 most rated
     median rank     by ratings, 1 = the most rated, of those shown
 
-A high number of hits alone can be had by showing what everybody has rated; the other figures say whether it was.
-`VIEWS` lists how the same people are replayed: what they answer to a movie that they never rated (which mostly means
-that they never saw it), with and without learning, and with their least known liked movies as favorites.
+Many hits can be had by showing what everybody has rated; the other figures say whether it was so. `VIEWS` lists how
+the same people are replayed.
 """
 
 from __future__ import annotations
@@ -39,11 +37,8 @@ MIN_LIKED = 10
 N_FAMOUS, N_KNOWN = 50, 100  # by ratings in training
 FIGURES = ("hits", "rate", "outside", "weighted_rate", "famous", "median_rank")
 # movies are ranked by the score of the rule alone
-NO_TERMS: dict[str, Any] = {
-    "min_genre_affinity": 0.0,
-    "max_genre_distance": 1.0,
-    **{term.weight: 0.0 for term in TERMS.values()},
-}
+NO_TERMS: dict[str, Any] = {"min_genre_affinity": 0.0, "max_genre_distance": 1.0}
+NO_TERMS |= {term.weight: 0.0 for term in TERMS.values()}
 RULE_ALONE = PolicySettings(**NO_TERMS)
 
 
