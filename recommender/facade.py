@@ -16,7 +16,7 @@ from . import ranking
 from .data.catalog import Catalog, Movie
 from .data.errors import ArtifactError, ChoiceError, listed, shown, whole
 from .data.interactions import Interactions
-from .data.settings import path_of
+from .data.settings import check_value, path_of
 from .data.titles import TitleIndex
 from .linalg.rows import top_n, unit_rows
 from .models import POPULARITY, Models
@@ -148,9 +148,7 @@ class Recommender:
 
     def engine(self, wanted: Optional[MovieFilter] = None, familiarity: Optional[float] = None) -> SessionEngine:
         """Return the session engine with this recommender's learning rule and policy."""
-        if not isinstance(wanted, (MovieFilter, type(None))):
-            raise ChoiceError(f"wanted {shown(wanted)}: give a MovieFilter")
-        engine = SessionEngine(self.catalog, self.rule, self.policy, wanted or MovieFilter(), self.encode)
+        engine = SessionEngine(self.catalog, self.rule, self.policy, ranking.filter_of(wanted), self.encode)
         return engine if familiarity is None else engine.with_familiarity(familiarity)
 
     def row_of(self, movie: Union[int, str, Movie]) -> int:
@@ -192,11 +190,14 @@ class Recommender:
         """
         n, at = whole("n", n), ranking.moment(at)
         excluded, name = self._rows(exclude, "exclude"), self.models.name_of(method)
-        wishes = ranking.wishes(self.catalog, wanted, excluded, familiarity, context, at)
+        if familiarity is not None:
+            familiarity = check_value(PolicySettings, "familiarity", familiarity)
+        bonus = ranking.genre_bonus(self.catalog, context, at)
         history, row, seen = self._history_of(user, at, name)
-        wishes.allowed[history.movie_rows[history.row(row)]] = False
-        wishes.allowed[seen] = False
-        found = ranking.rank(self.models.get(name), history, row, at, wishes, min(n, history.n_movies))
+        rated = history.movie_rows[history.row(row)].tolist()
+        allowed = ranking.allowed(self.catalog, wanted, [*excluded, *rated, *seen])
+        asked = (history, row, at, min(n, history.n_movies), allowed, self.catalog.n_ratings, familiarity, bonus)
+        found = ranking.rank(self.models.get(name), *asked)
         return [Ranked(self.catalog.movie(movie), score, by) for movie, score, by in found]
 
     def explain(self, user: Union[int, Sequence[Any], Mapping[str, Any]], movie: Union[int, str, Movie]) -> Explanation:
@@ -227,9 +228,9 @@ class Recommender:
         from .everybody import write_lists
 
         path, n, moment = path_of(output or "", "output") or Path(), whole("n", n), ranking.moment(at)
-        name, wishes = self.models.name_of(method), ranking.wishes(self.catalog, wanted, [], None, False, moment)
+        name, allowed = self.models.name_of(method), ranking.allowed(self.catalog, wanted)
         rows, asked = self.models.user_rows(users), {"method": name, "n": n, "at": at}
-        given = (self.models.get(name), self.models.history, self.catalog, rows, n, moment, wishes.allowed, asked)
+        given = (self.models.get(name), self.models.history, self.catalog, rows, n, moment, allowed, asked)
         return write_lists(path, *given, progress, engine)
 
     def group_session(

@@ -14,7 +14,6 @@ import numbers
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
@@ -22,12 +21,12 @@ import numpy as np
 from .data.catalog import Catalog, Movie
 from .data.errors import ChoiceError, shown, whole
 from .data.interactions import LIKED, NEUTRAL, Interactions
-from .data.settings import check_value, default_folder, path_of, read_settings, setting
+from .data.settings import default_folder, path_of, read_settings, setting
 from .data.titles import TitleIndex
 from .learn.base import CANDIDATES, Ranker
 from .linalg.rows import top_n
 from .session.group import Member
-from .session.policy import MovieFilter, PolicySettings
+from .session.policy import MovieFilter
 from .session.profiles import state_of
 from .session.state import FAVORITE, NOT_SEEN, STARS, Event, Reason, SessionState, answer_for
 
@@ -68,26 +67,33 @@ class Explanation(NamedTuple):
     because: list[Reason]  # of each movie rated, the largest first
 
 
-class Wishes(NamedTuple):
-    """What a request asks for beside the person's taste."""
+def rank(
+    model: Ranker,
+    history: Interactions,
+    row: int,
+    at: int,
+    n: int,
+    allowed: np.ndarray,
+    fame: np.ndarray,
+    familiarity: Optional[float] = None,
+    bonus: Optional[np.ndarray] = None,
+) -> list[tuple[int, float, str]]:
+    """Return row, score and method of the n best movies for the user `row` of `history`, best first, ties by row.
 
-    allowed: np.ndarray  # (n_movies,) bool, without the movies that the person has rated
-    familiarity: Optional[float]
-    bonus: Optional[np.ndarray]  # (n_movies,)
-    fame: np.ndarray  # (n_movies,) numbers of ratings
-
-    def adjust(self, scores: np.ndarray, n: int) -> np.ndarray:
-        """Return the score (n_movies,) of the head of this module; -inf for movies that may not be shown."""
-        scores = np.where(self.allowed, scores, -np.inf).astype(np.float32)
-        if self.familiarity is None and self.bonus is None:
-            return scores
+    allowed: (n_movies,) bool, without the movies that the person has rated.  fame: (n_movies,) numbers of ratings.
+    familiarity, bonus (n_movies,): see the head of this module.
+    """
+    given, by = model.score_list(history, [row], [at], n, allowed)
+    scores, parts = np.where(allowed, given[0], -np.inf).astype(np.float32), list(model.parts)
+    if familiarity is not None or bonus is not None:
         chosen = top_n(scores[None], max(n, CANDIDATES))[0]
         chosen = chosen[scores[chosen] > -np.inf]
-        dial = 0.0 if self.familiarity is None else 2 * self.familiarity - 1
-        points = standardised(scores[chosen]) + dial * standardised(np.log1p(self.fame[chosen]))
-        adjusted = np.full_like(scores, -np.inf)
-        adjusted[chosen] = points if self.bonus is None else points + self.bonus[chosen]
-        return adjusted
+        dial = 0.0 if familiarity is None else 2 * familiarity - 1
+        points = standardised(scores[chosen]) + dial * standardised(np.log1p(fame[chosen]))
+        scores[:] = -np.inf
+        scores[chosen] = points if bonus is None else points + bonus[chosen]
+    found = [movie for movie in top_n(scores[None], n)[0].tolist() if scores[movie] > -np.inf]
+    return [(movie, float(scores[movie]), model.name if by is None else parts[by[0, movie]]) for movie in found]
 
 
 def standardised(values: np.ndarray) -> np.ndarray:
@@ -97,29 +103,18 @@ def standardised(values: np.ndarray) -> np.ndarray:
     return (values - values.mean()) / deviation if deviation > 1e-9 else np.zeros(len(values))
 
 
-def rank(
-    model: Ranker, history: Interactions, row: int, at: int, wishes: Wishes, n: int
-) -> list[tuple[int, float, str]]:
-    """Return row, score and method of the n best movies for the user `row` of `history`, best first, ties by row."""
-    given, by = model.score_list(history, [row], [at], n, wishes.allowed)
-    scores, parts = wishes.adjust(given[0], n), list(model.parts)
-    found = [movie for movie in top_n(scores[None], n)[0].tolist() if scores[movie] > -np.inf]
-    return [(movie, float(scores[movie]), model.name if by is None else parts[by[0, movie]]) for movie in found]
+def allowed(catalog: Catalog, wanted: Optional[MovieFilter], exclude: Iterable[int] = ()) -> np.ndarray:
+    """Return which movies may be shown, (n_movies,) bool; exclude: movie rows.  Raises `ChoiceError` for no filter."""
+    mask = filter_of(wanted).mask(catalog)
+    mask[list(exclude)] = False
+    return mask
 
 
-def wishes(
-    catalog: Catalog, wanted: Optional[MovieFilter], exclude: Iterable[int], familiarity: Any, context: Any, at: int
-) -> Wishes:
-    """Return what a request asks for; exclude: movie rows.  See `Recommender.recommend` for the others."""
+def filter_of(wanted: Optional[MovieFilter]) -> MovieFilter:
+    """Return `wanted`, or a filter that all movies pass; raises `ChoiceError` for what is none."""
     if not isinstance(wanted, (MovieFilter, type(None))):
         raise ChoiceError(f"wanted {shown(wanted)}: give a MovieFilter")
-    if familiarity is not None:
-        familiarity = check_value(PolicySettings, "familiarity", familiarity)
-    path = CONTEXT if isinstance(context, bool) else path_of(context, "context")
-    bonus = None if context is False or path is None else genre_bonus(catalog, path, at)
-    allowed = (wanted or MovieFilter()).mask(catalog)
-    allowed[list(exclude)] = False
-    return Wishes(allowed, familiarity, bonus, catalog.n_ratings)
+    return wanted or MovieFilter()
 
 
 def moment(at: Optional[int]) -> int:
@@ -251,12 +246,15 @@ def explain(catalog: Catalog, history: Interactions, vectors: np.ndarray, movie:
     return Explanation(catalog.movie(movie), sum(reason.value for reason in because), text, favorites, because)
 
 
-def genre_bonus(catalog: Catalog, path: Path, at: int) -> np.ndarray:
+def genre_bonus(catalog: Catalog, context: Any, at: int) -> Optional[np.ndarray]:
     """Return what the hour of `at`, local time, adds to each movie's score, (n_movies,); see config/context.yaml.
 
-    Raises `SettingsError`, naming file and line, for a key that is no part of the day and genre of the catalogue, and
-    for a weight that is no number from -10 to 10.
+    context: a path, True for the shipped file, False or None for nothing.  Raises `SettingsError`, naming file and
+    line, for a key that is no part of the day and genre of the catalogue, and for a weight beyond -10 to 10.
     """
+    path = CONTEXT if isinstance(context, bool) else path_of(context, "context")
+    if context is False or path is None:
+        return None
     hour = time.localtime(at).tm_hour
     now = next((part for part, hours in DAY_PARTS.items() if hour in hours), NIGHT)
     keys = {

@@ -103,7 +103,7 @@ def test_a_part_of_a_hybrid_is_named_for_each_movie():
     data = Interactions.from_columns([1], [10], [5], [1], np.arange(10, 16))
     model.fit(data)
     allowed = np.array([False, True, True, True, True, False])  # the first is seen, the last not wanted
-    found = ranking.rank(model, data, 0, 5, ranking.Wishes(allowed, None, None, rows), 3)
+    found = ranking.rank(model, data, 0, 5, 3, allowed, rows)
     # quotas of 3: 1.2, .9, .6, .3 -> 1, 1, 1, 0
     assert [(row, by) for row, _, by in found] == [(1, "embedding"), (4, "svd"), (2, "ease")]
 

@@ -263,6 +263,4 @@ def cut_runs(n_before: npt.ArrayLike, n_runs: int) -> tuple[np.ndarray, float]:
     for choice in reversed(choices):
         end = int(choice[end])
         begins.append(int(ends[end]))
-    begins_of_runs = np.array([0, *reversed(begins)], dtype=np.int64)
-    given = np.repeat(n[begins_of_runs], np.diff(np.append(begins_of_runs, len(n))))
-    return begins_of_runs, float(np.mean(1 - np.divide(given, n, out=np.ones_like(n), where=n > 0)))
+    return np.array([0, *reversed(begins)], dtype=np.int64), float(max(least[-1], 0.0) / len(n))
