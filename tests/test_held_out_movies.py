@@ -160,17 +160,13 @@ def test_figures_are_means_over_people_of_their_mean_over_folds():
 
 
 def test_checkpoints_change_nothing_and_know_the_fold(tmp_path):
-    source, specs = planted(), [Spec("content", "content")]
+    def figures(part, checkpoint):
+        options = run.Options(part, (6,), 50, checkpoint=checkpoint)
+        found = held_out_movies.evaluate(planted(), [Spec("content", "content")], options, 2)
+        return [{k: f[k] for k in f if "seconds" not in k} for f in found.overall.values()]
 
-    def overall(part, checkpoint=None):
-        found = held_out_movies.evaluate(source, specs, run.Options(part, (6,), 50, checkpoint=checkpoint), 2)
-        figures = [{k: f[k] for k in f if "seconds" not in k} for f in found.overall.values()]
-        return figures, [one[:3] for one in found.compared.values()]
-
-    plain = overall("test")
-    assert overall("test", tmp_path) == overall("test", tmp_path) == plain
-    assert len(list(tmp_path.iterdir())) == 4 * 2  # models and folds
-    assert overall("val", tmp_path) != plain
+    assert figures("test", None) == figures("test", tmp_path) == figures("test", tmp_path) != figures("val", tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4 * 2 * 2  # models, folds and parts
 
 
 def test_cases_that_cannot_be_are_refused():
