@@ -42,26 +42,16 @@ _ENDS = {"cut short": r"length|max_.*tokens", "refused": r"refusal|.*(?:filter|s
 _FENCE = re.compile(r"(?s)(?:```|~~~)(?:\w+\n)?(.*?)(?:```|~~~|\Z)")
 _KEYS = re.compile(r"(?i)\w*(?:description|overview|plot|summary|synopsis|text|answer|response|content)")
 _MARKUP = [
-    (r"(?i)</?(?:br|p|div|li|ul|ol|h\d|tr)\b[^<>]*>|(?m:^[ \t]*(?:[-*_=][ \t]*){3,}$)", "\n"),  # blocks and rules
-    (r"(?is)<(script|style)\b.*?</\1>|</?[a-z][^<>]*>", ""),
+    (r"(?i)</?(?:br|p|div|li|ul|ol|h\d|tr)\b[^<>]*>|(?m:^#.*$)", "\n\n"),  # blocks and headings
+    (r"(?i)</?[a-z][^<>]*>", ""),
     ("[\U0001f000-\U0001faff\u2600-\u27bf\ufe0f\u200b-\u200d\ufeff]", ""),  # little pictures
     (r"!?\[([^\]]*)\]\([^)]*\)", r"\1"),
+    (r"(?m)^[ \t]*(?:[>•]+|[-*+](?=[ \t])|\d{1,2}[.)](?=[ \t]))[ \t]*", ""),  # quotes and lists
+    *[(r"(?<!\w)(\*{1,3}|_{1,3}|~~|`+)(?=\S)(.+?)(?<=\S)\1(?!\w)", r"\2")] * 2,  # emphasis within emphasis
 ]
-_EMPHASIS = re.compile(r"(?s)(?<!\w)(\*{1,3}|_{1,3}|~~|`+)(?=\S)(.+?)(?<=\S)\1(?!\w)")
-_BULLET = re.compile(r"(?m)^[ \t]*(?:>[ \t]*)*(?:[-*+•][ \t]+|\d{1,2}[.)][ \t]+)")
-_PREAMBLE = r"""(?ix)[^\w\n]*(?:
-      (?:sure(?:\ thing)?|certainly|of\ course|absolutely|okay|ok|alright|yes)(?:[!.:]+|[\s,–—-]+(?=here|i\b))
-    | i(?:['’]d|\ would|\ can|['’]ll|\ will)\b[^.!:\n]*\b(?:help|describe|provide|write)\b[^.!:\n]*[.!:]
-    | (?:[\w'’ ]{0,60}\b)?(?:description|overview|plot|summary|synopsis|answer|response|assistant)\b[^.!?:\n]{0,100}:
-    | here\b[^\n]{0,200}[.!][ ]*\n | [^\n]{1,200}:[*_"]*[ ]*\n
-    | (?:title|movie|film|year|genres?|director|cast)\b[*_]*:[^\n]*\n | \#[^\n]*\n
-    | \*\*[^\n]*[^\s.!?…]\*\*[ ]*\n | [^\n]{1,100}[^\s.!?…"”»)*_][ ]*\n\s*\n
-    | TITLE\W{0,2}(?:\d{4}\W{0,2})?(?:[*_"”]*\s*[:\n]|\s+[–—-]\s|\W*\Z))[*_]*"""
-_CLOSING = re.compile(
-    r"(?is)(?:(?<=[.!?…\"”)*_])\s+|\n)[^\w\n]*(?:let me know|i (?:hope|can)|hope (?:this|that)|would you like|do you"
-    r"|is there anything|feel free|if you(?:['’]d| would)? (?:like|want|need)|word count|\d+ words"
-    r"|(?:user|human|genres?|mood|tone|themes?|keywords|tags|rating)\W{0,2}:).*"
-)
+# What stands before a description: a clause that ends with a colon, its title, "Sure!"; and paragraphs around it.
+_BEFORE = r"\W*(?:[^.?:]{1,100}:(?=\W*[A-Z\d])|TITLE(?:\W{0,2}\d{4}\W?)?(?:\n|\s+[–—-]\s)|SURE\b[^.!?]{0,20}[!.])\s*"
+_TALK = re.compile(r"(?i)\W*(?:sure|certainly|of course|here(?:['’]s| is)|i hope|let me|would you|do you|\w+\W{0,2}:)")
 # A model speaks of itself, of what it lacks, or of the film as unknown; what people say in quotes is taken out before.
 _REFUSED = re.compile(
     r"""(?ix)(?:^|[.!?:;,(–—-]\s*|\b(?:but|that|and|so|as|if|seems|one|movie)\s)(?:I\b(?!\.)|we\ (?:can|could|do)\b)
@@ -111,21 +101,19 @@ def description_in(answer: str, end: str, title: str, task: str, unknown: str) -
     text = html.unescape(html.unescape(text)).replace("\r", "")  # twice, by mistake
     for pattern, kept in _MARKUP:
         text = re.sub(pattern, kept, text)
-    preamble, text = re.compile(_PREAMBLE.replace("TITLE", re.escape(title) or r"\Z.")), text.strip()
-    while text and (start := preamble.match(text)):
-        text = text[start.end() :].strip()
-    text = _EMPHASIS.sub(r"\2", _EMPHASIS.sub(r"\2", _CLOSING.sub("", text)))
-    items = _BULLET.split(re.sub(r"^[*_#>\s]+", "", text))
-    text = " ".join("".join(sign if sign.isprintable() else " " for sign in " ".join(items)).split())
+    before = _BEFORE.replace("TITLE", f"(?i:{re.escape(title)})").replace("SURE", "(?i:sure|certainly|of course|okay)")
+    parts = [part.strip() for part in re.split(r"\n\s*\n", text)]
+    parts = [re.sub(f"^(?:{before})+", "", part) for part in parts]
+    prose = [part for part in parts if _ENDED.search(part) and not _TALK.match(part)] or parts
+    text = " ".join("".join(sign if sign.isprintable() else " " for sign in " ".join(prose)).split())
     text = re.sub(r"""^["“'`]([^"“”]*)["”'`]$""", r"\1", text).strip()
     faults = {
-        "the title alone": not text,
         "refused": _REFUSED.search(re.sub(r'"[^"]*"|“[^”]*”', "", text)),
         "too short": len(text.split()) < 3 and len(text) < 30,
         "not in English": not _ENGLISH.search(text),
         "too long": len(text) > LONGEST,
         "cut short": not _ENDED.search(text),
-        "in another form": re.search(r"[|{}<>]", text) or not all(map(_ENDED.search, filter(str.strip, items))),
+        "in another form": re.search(r"[|{}<>]", text),
     }
     reason = next((reason for reason, found in faults.items() if found), "")
     return "" if reason else text, reason

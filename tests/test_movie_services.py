@@ -293,12 +293,12 @@ analysisWe know the film.assistantfinal@ ~ Sure! Here is a description:\n\n@\n\n
 Here's a short plot of "Gamma" (1993):\n@ ~ Certainly. Here's the description:\n\n@ ~ **Overview:** @
 **Description**\n\n@ ~ ## Gamma (1993)\n\n@ ~ **Gamma (1993)**\n@ ~ Gamma (1993): @ ~ gamma - @
 Of course, here is a brief overview: @ ~ Hier ist, was Sie suchen:\n\n@ ~ Here is a description.\n\n@
-I'd be happy to help! @ I hope this helps! ~ assistant: @ ~ > @ ~ - @ ~ *@* ~ __@__ ~ "@" ~ @ (7 words)
+assistant: @ ~ > @ ~ - @ ~ *@* ~ __@__ ~ "@"
 @\n\n---\n\nWould you like another? ~ @ 🎬 ~ <p>@</p> ~ <h2>Gamma</h2><div>@<br/></div> ~ &lt;p&gt;@&lt;/p&gt;
 ```\n@\n``` ~ ```json\n{"description": "@"}\n```
 Here you go:\n```\n{"Overview": "@",\n"title": "Gamma"}\n```\nEnjoy! ~ [{"plot": "@"}]
 {"movie": {"title": "Gamma", "movie_description": "@"}} ~ ``` @ ~ Thinking, then.</Thought>@
-Title: Gamma\n**Year:** 1993\nDescription: @ ~ "description": "@" ~ @\n\n**Mood:** sad. ~ <style>p {}</style>@
+Title: Gamma\n**Year:** 1993\nDescription: @ ~ "description": "@" ~ @\n\n**Mood:** sad.
 Here's what I know:\n\n@ ~ Sure thing! @ ~ {"answer": {"plot": ["@"]}} ~ <description>@</description>"""
 
 
@@ -338,18 +338,18 @@ The movie is not known to me. ~ No information is available about this movie.
 This film does not exist in my database. ~ Sorry, that film is unknown. ~ Sure! I have no data on it.
 It seems I lack details. ~ The requested movie could not be identified. ~ We could not find it.
 Could you give me more details about the film? ~ Not enough information to describe the movie.
+I do not know this film.\\n\\nIt may be about a man.
 A quiet drama. Note: the plot was guessed. ~ A drama. Please note that this may be wrong.
 As a language model, describing it is impossible.
 There is no widely known film by this name. ~ It is unclear which movie is meant.
 Unable to describe it, with no data."""
 NONE = {
     "not known": ["<think>\nI do not know it.\n</think>\nUNKNOWN", "Answer: UNKNOWN.", "**unknown**", "UNKNOWN movie"],
-    "refused": REFUSED.replace("\n", " ~ ").split(" ~ "),
+    "refused": REFUSED.replace("\n", " ~ ").replace("\\n", "\n").split(" ~ "),
     "empty": ["", " \n", "<think>It never ends", "<think>a</think>", "<|channel|>analysis<|message|>We think"],
     "cut short": ["A quiet drama of a town whose...", "A quiet drama. It is the", "```\nA quiet drama of the"],
-    "too short": ["Drama.", "N/A", "null", "No idea."],
+    "too short": ["Drama.", "N/A", "null", "No idea.", "Gamma", "**Gamma (1993)**", "Gamma (1993)."],
     "too long": ["a " * 401 + "town.", "a" * 10**6],
-    "the title alone": ["Gamma", "**Gamma (1993)**", "Gamma (1993)."],
     "in another form": ['{"plot": null}', '{"plot": "A quiet dra', '{"title": "Gamma", "year": 1}', "A | b."],
     "the question repeated": [TASK, "{}\n" + TASK[:120]],
     "not in English": [
