@@ -61,7 +61,6 @@ COSTS = {
     "content": Cost(0, 0, 0, 1.6),
     "stacker": Cost(1.8e-7, 2.1e-10, 2e-6, 5.3, 100),
     "text_ridge": Cost(1e-8, 3e-11, 0, 7.5),
-    "two_tower_text": Cost(0, 0, 4e-4, 2),
 }
 
 

@@ -8,13 +8,12 @@ import pytest
 from recommender.data.catalog import Catalog
 from recommender.data.interactions import Interactions
 from recommender.learn import registry
-from recommender.learn.content import TextRidge, TextTwoTower
+from recommender.learn.content import TextRidge
 from recommender.learn.ease import Ease
 from recommender.learn.features import TextFeatureSettings, item_features, text_features
 
 N_USERS, N_MOVIES, N_COLD = 80, 90, 15
 WORDS = ("rocket planet alien galaxy comet", "wedding kiss letter paris flowers", "sheriff saloon cattle canyon outlaw")
-QUICK: dict[str, Any] = {"factors": 4, "batch": 64, "epochs": 8, "rate": 0.02}
 
 
 def make_catalog(seed: int = 0, shuffled: bool = False) -> Catalog:
@@ -38,15 +37,12 @@ def make_ratings() -> Interactions:
     return Interactions.from_columns(*(column[keep] for column in columns), np.arange(1, N_MOVIES + 1))
 
 
-@pytest.mark.parametrize(
-    ("name", "settings"),
-    [("content", {}), ("text_ridge", {}), ("two_tower_text", QUICK), ("two_tower_text", {**QUICK, "ridge": 0.0})],
-)
-def test_unrated_movies_are_found_by_their_texts_and_not_by_shuffled_ones(name: str, settings: dict[str, Any]) -> None:
+@pytest.mark.parametrize("name", ["content", "text_ridge"])
+def test_unrated_movies_are_found_by_their_texts_and_not_by_shuffled_ones(name: str) -> None:
     data = make_ratings()
 
     def hits(catalog: Any) -> float:
-        scores = registry.make(name, catalog, **settings).fit(data).score(data, np.arange(N_USERS))[:, -N_COLD:]
+        scores = registry.make(name, catalog).fit(data).score(data, np.arange(N_USERS))[:, -N_COLD:]
         best = np.argsort(-scores, axis=1)[:, :5] + N_MOVIES - N_COLD
         return float((best % 3 == (np.arange(N_USERS) % 3)[:, None]).mean())
 
@@ -70,41 +66,14 @@ def test_rated_movies_have_the_weights_of_ease() -> None:
     np.testing.assert_allclose(blind[:, -N_COLD:], np.tile(average, (1, N_COLD)), atol=1e-5)
 
 
-def test_the_map_for_unrated_movies_is_the_ridge_regression_of_its_equation() -> None:
-    data = make_ratings()
-    model = TextTwoTower(make_catalog(), **QUICK, ridge=3.0)
-    run = model.start(data)
-    for _ in range(3):
-        run.run_epoch()
-    model.take_over(run)
-    rated = data.movie_counts() > 0
-    asked = run.counts[rated]  # ratings of 4 and more, but for each user's first
-    assert (asked > 0).all()
-    vectors, biases = run.movie_vectors()
-    wanted = np.concatenate([vectors, biases[:, None]], axis=1).astype(float)
-    F = np.concatenate([run.features, np.ones((N_MOVIES, 1))], axis=1).astype(float)
-    w = np.sqrt(asked) / np.sqrt(asked).mean()
-    penalty = np.diag([3.0] * (F.shape[1] - 1) + [0.0])
-    B = np.linalg.solve(F[rated].T @ (w[:, None] * F[rated]) + penalty, F[rated].T @ (w[:, None] * wanted[rated]))
-    found = np.concatenate([model.movie_vectors_, model.movie_biases_[:, None]], axis=1)
-    np.testing.assert_allclose(found[~rated], F[~rated] @ B, atol=1e-3)
-    np.testing.assert_array_equal(found[rated], wanted[rated].astype(np.float32))
-
-
-def test_what_the_movie_tower_reads() -> None:
-    """Texts, then side features: genres and keywords each of length 1, a keyword of fewer movies weighing more."""
-    ids = make_ratings().movie_ids
-    chosen = {"dimension": 7, "year_weight": 0.3}
-    expected = [text_features(make_catalog(), ids, TextFeatureSettings(**chosen))]
-    for kind in ("none", "metadata"):
-        expected.append(item_features(kind, make_catalog(), ids))
-        found = TextTwoTower(make_catalog(), **chosen, side_features=kind).features(ids)
-        np.testing.assert_array_equal(found, np.concatenate(expected, axis=1))
-    words = ["heist|noir"] * 3 + ["heist"] * 3 + [""] * 6  # ln 2 to ln 4, a half
-    movies = [{"movieId": str(i), "title": "", "genres": "Drama", "keywords": words[i]} for i in range(12)]
-    sides = item_features("metadata", Catalog(movies), np.arange(12)).astype(float)
-    np.testing.assert_allclose((sides**2).sum(axis=1), [2] * 6 + [1] * 6, rtol=1e-6)
-    np.testing.assert_allclose(np.sort(sides[0][sides[0] > 0]), [1 / np.sqrt(5), 2 / np.sqrt(5), 1], rtol=1e-6)
+def test_side_features_are_genres_and_years_at_length_1_each() -> None:
+    movies = [
+        {"movieId": str(i), "title": "", "year": "1994", "genres": genres} for i, genres in ((1, "A"), (2, "A|B"))
+    ]
+    found = item_features("genres", Catalog(movies), np.array([0, 1, 2]))
+    np.testing.assert_allclose((found**2).sum(axis=1), [0, 2, 2], rtol=1e-6)
+    np.testing.assert_allclose(found[1] @ found[2], 1 + np.sqrt(0.5), rtol=1e-6)
+    assert item_features("none", Catalog(movies), np.array([1])).shape == (1, 0)
 
 
 def test_each_movie_has_the_vector_of_its_own_text_and_director() -> None:

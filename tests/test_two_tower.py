@@ -44,7 +44,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     **{f"recipe, {loss}": {**RECIPE, "objective": loss} for loss in LOSSES},
     "recipe, linear last layer": {**RECIPE, "user_layer": "linear", "movie_layer": "linear"},
     **{f"history, {loss}": {"objective": loss, "user_layer": "relu"} for loss in LOSSES},
-    "side features": {"side_features": "metadata", "drop_ids": 0.4, "movie_layer": "relu"},
+    "side features": {"side_features": "genres", "drop_ids": 0.4, "movie_layer": "relu"},
     "side features without bias": {"side_features": "genres", "movie_bias": False, "user_layer": "linear"},
 }
 

@@ -1,7 +1,7 @@
-"""Four models that know what a movie is, and so rank movies that nobody has rated.
+"""Three models that know what a movie is, and so rank movies that nobody has rated.
 
-`Content` compares genres and keywords, `Embedding` texts. `TextRidge` and `TextTwoTower` predict from texts what EASE
-and the two towers would have learned of a movie from its ratings.
+`Content` compares genres and keywords, `Embedding` texts. `TextRidge` predicts from texts what EASE would have learned
+of a movie from its ratings.
 """
 
 from __future__ import annotations
@@ -19,9 +19,6 @@ from ..linalg.rows import unit_rows
 from .base import Ranker
 from .ease import Ease, gram, item_weights
 from .features import TextFeatureSettings, genre_matrix, rarity_weighted, tag_matrix, text_features
-from .two_tower.model import TwoTower
-from .two_tower.network import FEATURES, TwoTowerSettings
-from .two_tower.training import Training
 
 
 class Content(Ranker):
@@ -125,44 +122,3 @@ class TextRidge(Ease):
 
     def _values(self, ratings: np.ndarray) -> np.ndarray:
         return grades(ratings, self.settings.middling_value, self.settings.low_value)
-
-
-@dataclass(frozen=True)
-class TextTwoTowerSettings(TextFeatureSettings, TwoTowerSettings):
-    """Defaults chosen on the validation part of ml-latest-small, movies held out."""
-
-    side_features: str = setting("metadata", "what the movie tower reads beside text, genres, year", choices=FEATURES)
-    ridge: float = setting(10.0, "ridge penalty of the map for movies without ratings; 0 = the trained one", 0)
-
-
-class TextTwoTower(TwoTower):
-    """`TwoTower` whose movie tower reads what a movie is about, so that one without ratings gets a vector.
-
-        F_i           text, genres and year of a movie (features.text_features), and what `side_features` adds
-        (m_i, c_i)    = (V_i + F_i P, a_i + F_i p)      of a movie with ratings, as in two_tower/network.py
-        (m_i, c_i)    = F_i B + b                       of one without
-        B, b minimise   sum over rated i of sqrt(n_i) |F_i B + b - (m_i, c_i)|^2  +  ridge |B|^2
-
-    What V knows of a movie P need not say, so after training the map from features to the tower's outputs is solved
-    once more; n_i are the ratings that were asked for, and the weights have mean 1. With `ridge` 0 the trained P places
-    them. On validation movies the map found more. Source: Gantner et al. 2010 again. A loaded one needs no catalogue.
-    """
-
-    name, folder, program = "two_tower_text", "", ""
-    Settings = TextTwoTowerSettings
-
-    def features(self, movie_ids: np.ndarray) -> np.ndarray:
-        texts = text_features(self.catalog, movie_ids, self.settings)
-        return np.concatenate([texts, super().features(movie_ids)], axis=1)
-
-    def take_over(self, training: Training) -> TextTwoTower:
-        """Copy what `training` has learned into this model, place movies without ratings, and return self."""
-        super().take_over(training)
-        rated = training.counts > 0
-        if self.settings.ridge > 0 and rated.sum() > 1 and not rated.all():
-            F = training.features
-            found = np.concatenate([self.movie_vectors_, self.movie_biases_[:, None]], axis=1)  # (n_movies, k + 1)
-            ridge = fit_ridge(F[rated], found[rated], np.sqrt(training.counts[rated]), [self.settings.ridge])
-            predicted = ridge(F[~rated])  # F B + b
-            self.movie_vectors_[~rated], self.movie_biases_[~rated] = predicted[:, :-1], predicted[:, -1]
-        return self

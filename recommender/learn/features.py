@@ -1,4 +1,4 @@
-"""What is known of movies before anybody rates them, as numbers: genres, years, people, keywords, texts.
+"""What is known of movies before anybody rates them, as numbers: genres, years, keywords, texts.
 
 Each block has length 1 in every movie that has any of it and is 0 in others, so that none outweighs another by its
 units. A year y is near the knots t = 1920, 1930 ... 2020:
@@ -23,7 +23,6 @@ from ..text.base import movie_text
 
 KNOTS = np.arange(1920, 2021, 10)
 REACH = 20.0  # years
-FEWEST = 3  # movies that must share a name or a keyword
 
 
 def genre_matrix(catalog: Catalog, movie_ids: np.ndarray) -> np.ndarray:
@@ -97,18 +96,12 @@ def traits(catalog: Catalog) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def item_features(kind: str, catalog: Catalog, movie_ids: np.ndarray) -> np.ndarray:
     """Return (n_movies, n_features) float32 for movies by external id; a movie that the catalogue lacks has zeros.
 
-    kind: "none", "genres" (and year) or "metadata" (people and keywords that `FEWEST` movies share too, rare ones
-    weighing more).
+    kind: "none", or "genres" and year.
     """
-    blocks = []
-    if kind != "none" and len(catalog):
-        blocks = [genre_matrix(catalog, movie_ids), year_nearness(release_years(catalog, movie_ids))]
-    if kind == "metadata":
-        movies = [catalog.movie(row) for row in range(len(catalog))]
-        people = [(movie.movie_id, name) for movie in movies for name in {movie.director, *movie.cast} if name]
-        blocks += [rarity_weighted(tag_matrix(pairs, movie_ids, FEWEST)) for pairs in (people, catalog.keywords())]
-    scaled = [unit_rows(block) for block in blocks if block.shape[1]]
-    return np.concatenate([np.zeros((len(movie_ids), 0), np.float32), *scaled], axis=1)
+    if kind == "none" or not len(catalog):
+        return np.zeros((len(movie_ids), 0), np.float32)
+    blocks = genre_matrix(catalog, movie_ids), year_nearness(release_years(catalog, movie_ids))
+    return np.concatenate([unit_rows(block) for block in blocks], axis=1)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from ..data.catalog import Catalog
 from ..data.errors import ChoiceError
 from .base import Ranker
 from .baselines import Biases, MostPopular, Trending
-from .content import Content, Embedding, TextRidge, TextTwoTower
+from .content import Content, Embedding, TextRidge
 from .directed_ease import DirectedEase
 from .ease import Ease
 from .ials import Ials
@@ -33,7 +33,6 @@ _CLASSES: tuple[type[Ranker], ...] = (  # simple ones first
     Embedding,
     Stacker,
     TextRidge,
-    TextTwoTower,
 )
 _MODELS = {model.name: model for model in _CLASSES}
 OLD_NAMES = {"text_bridge": "text_ridge", "item_cf": "ease"}  # accepted, not shown

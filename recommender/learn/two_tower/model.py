@@ -4,7 +4,6 @@
 
 The chapter in order: `layers` and `losses` (each step forward and backward), `gradient_check`, `adam`, `network` (what
 the towers read and how they meet), `users` (histories and fold-in), `training`, and this model over them.
-learn/content.py adds movies' texts.
 
 `network.RECIPE` is what such projects start from: ids of users and movies, a ReLU layer each, the squared error of the
 rating. It ranks worse than popularity. The defaults differ in what they ask (which movie will be liked next, out of

@@ -24,7 +24,7 @@ from .losses import LOSSES
 
 Parameters = dict[str, np.ndarray]
 LAYERS = ("none", "linear", "relu")
-FEATURES = ("none", "genres", "metadata")
+FEATURES = ("none", "genres")
 
 # Requirements' recipe: tables of users and movies, a ReLU layer on each, the rating as the target.
 RECIPE: dict[str, Any] = {
