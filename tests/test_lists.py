@@ -40,6 +40,17 @@ def test_ways_to_write_a_list_of_movies(tmp_path, way):
     assert movies_of(tmp_path, content) == {1: ALPHA, 2: BETA, 3: GAMMA}
 
 
+def test_what_is_unusual_in_a_list_is_noted(tmp_path):
+    for movies, note in (
+        (MOVIES.encode("cp1252"), "read as cp1252"),
+        (f"{MOVIES}20,Again (1999),Drama\n".encode(), "movies.csv line 5 lists a movie again"),
+    ):
+        (write_csv(tmp_path) / "movies.csv").write_bytes(movies)
+        found = open_source(tmp_path)
+        assert found.movies[20] == ("Amélie (2001)", "Comedy")
+        assert note in found.notes[0]
+
+
 REFUSED = {
     "a comma without quotes": ("1,Alpha,Drama\n2,Beta, The (1992),Action\n", "line 3: 4 columns, expected 3"),
     "and in every line": ("1,Alpha, The,Drama\n2,Beta, The,War\n", "line 2: 4 columns, expected 3"),

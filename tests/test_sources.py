@@ -4,7 +4,6 @@ import contextlib
 import gzip
 import re
 import resource
-import shutil
 import sys
 import tarfile
 import zipfile
@@ -240,53 +239,31 @@ def test_ratings_that_teach_nothing_are_told(tmp_path, capsys):
             train_svd_model.main(["--processed", str(out), "--rank", "2"])
 
 
-def test_movie_lists_as_people_have_them(tmp_path):
-    for movies, note in (
-        (MOVIES.encode("cp1252"), "read as cp1252"),
-        (MOVIES + "20,Again (1999),Drama\n", "movies.csv line 5 lists a movie again"),
-        (MOVIES.replace('"Matrix, The', '"Matrix The').replace(",", ";"), ""),
-        (MOVIES.replace("movieId,title", "MovieID,Title"), ""),
-    ):
-        found = open_source(write(write_csv(tmp_path / "raw"), {"movies.csv": movies}))
-        assert found.movies[20] == ("Amélie (2001)", "Comedy")
-        assert note in " ".join(found.notes)
-
-
-def test_a_compressed_file_and_an_archive_made_on_a_mac(tmp_path):
-    folder = write_csv(tmp_path / "raw")
-    archive = pack(folder, tmp_path / "set.zip")
-    with zipfile.ZipFile(archive, "a") as file:
-        for name in ("__MACOSX/ml-tiny/ratings.csv", "__MACOSX/ml-tiny/movies.csv", "ml-tiny/._ratings.csv"):
-            file.writestr(name, "junk")
-        file.writestr("ml-tiny/old/ratings.csv", "junk")
-    assert table(archive) == EXPECTED
-    for name in ("ratings.csv", "movies.csv"):
-        (folder / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes()))
-        (folder / name).unlink()
-    assert table(folder) == EXPECTED
-    (folder / "ratings.csv.gz").write_bytes((folder / "ratings.csv.gz").read_bytes()[:60])
-    with pytest.raises(DataError, match="damaged"):
-        table(folder)
-
-
 def test_archives_and_names_of_other_tools(tmp_path):
     folder = write_csv(tmp_path / "raw")
     small = pack(folder, tmp_path / "small.zip")
     with zipfile.ZipFile(tmp_path / "archive.zip", "w") as file:
         file.write(small, "archive/small.zip")
-    pack(folder, tmp_path / "windows.zip", inside="ml-tiny\\")
+    windows = pack(folder, tmp_path / "windows.zip", inside="ml-tiny\\")
+    with zipfile.ZipFile(windows, "a") as file:  # as a Mac adds them, and a folder below
+        for name in ("__MACOSX/ml-tiny/ratings.csv", "__MACOSX/ml-tiny/movies.csv", "ml-tiny/._ratings.csv"):
+            file.writestr(name, "junk")
+        file.writestr("ml-tiny/old/ratings.csv", "junk")
     unix = {tmp_path / "unix.tar.gz": "gz", tmp_path / "unix.tgz": "gz", tmp_path / "unix.tar.bz2": "bz2"}
     for path, way in unix.items():
         with tarfile.open(path, f"w:{way}") as file:
             file.add(folder, "./ml-tiny")
-    capitals = write(tmp_path / "capitals", {name.name.upper(): name.read_bytes() for name in folder.iterdir()})
-    packed = write(tmp_path / "gz", {"ratings.csv.gz": gzip.compress((folder / "ratings.csv").read_bytes())})
-    shutil.copy(folder / "movies.csv", packed)
+    content = {path.name: path.read_bytes() for path in folder.iterdir()}
+    capitals = write(tmp_path / "capitals", {name.upper(): text for name, text in content.items()})
+    packed = write(tmp_path / "gz", {f"{name}.gz": gzip.compress(text) for name, text in content.items()})
     write(tmp_path / "100k", PUBLISHED["100k"][1])
-    files = [folder / "ratings.csv", packed / "ratings.csv.gz", capitals / "RATINGS.CSV"]
-    for path in (tmp_path / "archive.zip", tmp_path / "windows.zip", capitals, small / "ml-tiny", *unix, *files):
+    files = [folder / "ratings.csv", packed / "ratings.csv.gz", capitals / "RATINGS.CSV", packed]
+    for path in (tmp_path / "archive.zip", windows, capitals, small / "ml-tiny", *unix, *files):
         assert table(path) == EXPECTED, path
     assert table(tmp_path / "100k" / "u.data") == ROWS
+    (packed / "ratings.csv.gz").write_bytes((packed / "ratings.csv.gz").read_bytes()[:60])
+    with pytest.raises(DataError, match="damaged"):
+        table(packed)
 
 
 def test_parts_of_two_data_sets_are_never_mixed(tmp_path, refused):
@@ -314,16 +291,13 @@ def test_parts_of_two_data_sets_are_never_mixed(tmp_path, refused):
     assert "has movies.csv and movies.csv.gz: keep one" in refused(one / "ratings.csv")
 
 
-def test_data_one_level_down_is_found(tmp_path):
+def test_data_one_level_down_is_found(tmp_path, refused):
     write_csv(tmp_path / "data" / "ml-tiny")
-    assert table(tmp_path / "data") == EXPECTED
     pack(tmp_path / "data" / "ml-tiny", tmp_path / "data" / "ml-tiny.zip")
+    assert table(tmp_path / "data") == EXPECTED
     assert open_source(tmp_path / "data").files.path.name == "ml-tiny"
     other = write_csv(tmp_path / "data" / "other")
-    with pytest.raises(
-        DataError, match=r"has several data sets \(ml-tiny/ratings.csv, other/ratings.csv\): name one, --data"
-    ):
-        open_source(tmp_path / "data")
+    assert "several data sets (ml-tiny/ratings.csv, other/ratings.csv): name one" in refused(tmp_path / "data")
     (tmp_path / "packed").mkdir()
     assert table(pack(other, tmp_path / "packed" / "x.ZIP", inside="").parent) == EXPECTED
 
