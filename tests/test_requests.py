@@ -1,11 +1,14 @@
-"""Facts in requests: what is read, what is left, and which movies contradict it."""
+"""Facts in requests: what is read, what is left, and which movies contradict it; the words of descriptions."""
 
-from __future__ import annotations
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from recommender.data.catalog import Catalog
+from recommender.data.settings import default_folder
+from recommender.text.base import movie_text
 from recommender.text.everyday_words import TONES, read_years
 from recommender.text.requests import RequestReader
 from recommender.text.word_match import WordMatch, content_words
@@ -251,3 +254,24 @@ def test_the_share_of_words_by_hand() -> None:
     np.testing.assert_allclose(share, np.array([chess + paris, paris, 0, 0, paris]) / (chess + paris), rtol=1e-6)
     assert not match.share("zzz").any()
     assert content_words("movies directed by Ann Lee") == ["ann", "lee"]
+
+
+def test_no_description_shares_a_rare_word_with_the_text_of_its_movie():
+    """`description_queries.csv`: requests as people type them, frozen before any backend had ranked them.
+
+    Their movies were drawn (seed 2026) from those with at least 5 ratings in ml-latest-small, 50 each of the fifth with
+    the most ratings, the next three tenths and the last half. `part` is `tune`, for choosing settings, or `report`.
+    """
+    queries = pd.read_csv(Path(__file__).with_name("description_queries.csv"))
+    assert queries["part"].value_counts().to_dict() == {"report": 100, "tune": 50}
+    assert queries["movieId"].is_unique
+    catalog = Catalog.load(default_folder("processed"))
+    match = WordMatch(movie_text(catalog.movie(row)) for row in range(len(catalog)))
+
+    def shared_rare(query: str, row: int) -> list[str]:
+        holding = {word: match.rows_with(word) for word in content_words(query)}
+        return [word for word, rows in holding.items() if len(rows) < 60 and row in rows]
+
+    rows = map(catalog.row_of, queries["movieId"])
+    assert not [text for text, row in zip(queries["query"], rows) if shared_rare(text, row)]
+    assert shared_rare("espionage of toys and rangers", catalog.row_of(1)) == ["toys", "rangers"]  # Toy Story
