@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,38 +16,14 @@ from recommender.data.interactions import Interactions
 from recommender.evaluate import protocols, rankings, report, run
 from recommender.evaluate.protocols import Source
 from recommender.evaluate.rankings import rating_errors, score_lists
-from recommender.learn.base import Ranker
 
 from .raw_sets import write_ratings
-from .tiny import planted_tastes, rank
+from .tiny import Made, fixed, planted_tastes, rank
 
 
 def block_data():
     """Two tastes: even users like even movies only."""
     return planted_tastes(40, np.arange(24) % 2, 16, np.random.default_rng(0))
-
-
-class Made(Ranker):
-    """Scores by a function of the training data, the users' rows and the moments; counts how often it was fitted."""
-
-    name = "made"
-    fits = 0
-
-    def __init__(self, score, is_rating=False):
-        self.score_by, self.scores_are_ratings = score, is_rating
-
-    def _fit(self, train):
-        self.train = train
-        Made.fits += 1
-
-    def _score(self, history, user_rows, at):
-        rows, moments = np.asarray(user_rows)[:, None], np.asarray(at)[:, None]
-        scores = np.broadcast_to(self.score_by(self.train, rows, moments), (len(user_rows), history.n_movies))
-        return scores.astype(np.float32)
-
-
-def fixed(values):
-    return lambda: Made(lambda *_: np.asarray(values))
 
 
 def by_last_time():
@@ -69,7 +46,7 @@ def test_lists_hold_unseen_movies_best_first_ties_by_id():
     case = Source.from_ratings(block_data()).case()
     values = np.array([5, 7, 7, 1] * 6)
     for scores in (values, np.where(values > 1, values, np.nan)):  # a score that is not a number never leads
-        lists = rank(fixed(scores), case, 30).rows
+        lists = rank(partial(fixed, scores), case, 30).rows
         for person, row in zip(lists, case.user_rows):
             unseen = set(range(24)) - set(case.known.movie_rows[case.known.row(row)].tolist())
             expected = sorted(unseen, key=lambda movie: (-values[movie], movie))
@@ -158,7 +135,7 @@ def test_expected_ratings_by_hand(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(run, "_BATCH_BYTES", 1)
         assert np.array_equal(rank(stars(values), case, 3).predicted, predicted)
-    assert rating_errors(case, rank(fixed(values), case, 3).predicted) == {}
+    assert rating_errors(case, rank(partial(fixed, values), case, 3).predicted) == {}
     case, Made.fits = Source.from_ratings(block_data()).case(), 0
     of_user = case.held_out.user_rows()
     for _ in range(2):  # on the scale of the ratings, and kept

@@ -18,8 +18,7 @@ from recommender.evaluate.run import Spec
 from recommender.learn import base
 from recommender.learn.base import Ranker
 
-from .test_hybrid import Fixed
-from .tiny import planted_tastes, rank
+from .tiny import fixed, planted_tastes, rank
 
 N_MOVIES = 300
 
@@ -109,7 +108,7 @@ def test_equal_scores_do_not_list_low_ids_first():
     columns = [(u, m, 5 if m < 60 else 1, 1000 * u + m) for u in range(40) for m in range(N_MOVIES)]
     source = Source.from_ratings(Interactions.from_columns(*np.array(columns).T))
     low, high = chance_band(30, 6, 5 * 6)
-    assert low <= np.mean(recalls(source, lambda catalog: Fixed(np.ones(N_MOVIES)))) <= high
+    assert low <= np.mean(recalls(source, lambda catalog: fixed(np.ones(N_MOVIES)))) <= high
 
 
 @pytest.mark.parametrize("part", ["val", "test"])

@@ -1,26 +1,29 @@
-"""Lists for one person: who they are, what may be shown, what stands in for a method, and why a movie is listed."""
+"""Lists for one person, by one model or several, and for everybody: what is shown, what stands in, and why."""
 
 from __future__ import annotations
 
+import csv
+import json
 import logging
 import time
 from dataclasses import replace
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, Optional
 
 import numpy as np
 import pytest
 
-from recommender import MovieFilter, Recommender, models, ranking
+from recommender import ChoiceError, MovieFilter, Recommender, hybrid, models, ranking
 from recommender.data.errors import ArtifactError, SettingsError
+from recommender.data.files import exclusive
 from recommender.data.interactions import Interactions
-from recommender.hybrid import HybridQuotas
+from recommender.hybrid import Hybrid, HybridQuotas
 from recommender.learn import registry
 from recommender.models import Models, cost
 from recommender.opening import open_index
-from tests.test_hybrid import of
-from tests.tiny import make_processed
+from tests.tiny import fixed, make_processed
 
-NOW = 1_700_000_000
+NOW, NO = 1_700_000_000, -np.inf
 
 
 def ratings_in_data(shipped: Recommender, user_id: int) -> Interactions:
@@ -231,3 +234,172 @@ def test_the_index_is_stored_where_building_it_takes_time_and_used_again(tmp_pat
     assert open_index(*asked)[0].search(texts[0], 1)[0].tolist() == [0]
     assert len(said) == 2  # of other texts: built anew
     assert "9 vectors" in said[0]
+
+
+def of(kind: type, parts: dict[str, list[float]], **settings: object) -> hybrid.Blend:
+    model = kind(**settings)
+    model.parts = {name: fixed(scores) for name, scores in parts.items()}
+    return model
+
+
+@pytest.mark.parametrize(
+    ("n", "expected"), [(1, [1, 0, 0, 0]), (2, [1, 1, 0, 0]), (5, [2, 2, 1, 0]), (7, [3, 2, 1, 1]), (10, [4, 3, 2, 1])]
+)
+def test_quotas_by_largest_remainder(n, expected):
+    # 7: 2.8, 2.1, 1.4, .7 -> 2, 2, 1, 0 and the two places left to the remainders .8 and .7
+    assert hybrid.quotas(n, np.array([0.4, 0.3, 0.2, 0.1])) == expected
+
+
+def test_a_movie_that_two_lists_have_counts_once_and_the_later_list_gives_its_next():
+    lists = [[1, 2, 3, 4, 5], [1, 2, 6, 7, 8]]
+    assert list(hybrid.take(lists, [2, 2]).items()) == [(1, 0), (2, 1), (3, 0), (6, 1)]
+    assert list(hybrid.take(lists, [2, 1], 2).items()) == [(1, 0), (2, 1), (3, 0), (4, 0), (6, 1), (5, 0)]
+    assert hybrid.take([[1, 2], [3, 4]], [2, 2]) == {1: 0, 3: 1, 2: 0, 4: 1}
+    assert hybrid.take([[1], [2, 3, 4]], [2, 1]) == {1: 0, 2: 1, 3: 1}  # the second fills the place of the first
+    assert hybrid.take([[1], [2]], [2, 1]) == {1: 0, 2: 1}  # no more is there
+
+
+def test_each_list_gives_its_share():
+    # each of the four ranks movies of its own first: the list of ten holds 4, 3, 2 and 1 of them
+    own = {name: np.arange(40, 0, -1) + 100 * (np.arange(40) // 10 == j) for j, name in enumerate(hybrid.SHARES)}
+    model = of(HybridQuotas, {name: scores.tolist() for name, scores in own.items()})
+    scores, by = model.merge(np.array(list(own.values()), np.float32), 10)
+    best = np.argsort(-scores, kind="stable")
+    assert [(best[:10] // 10).tolist().count(j) for j in range(4)] == [4, 3, 2, 1]
+    assert by[best[:10]].tolist() == (best[:10] // 10).tolist()
+    assert sorted(best.tolist()) == list(range(40))
+
+
+def test_what_may_not_be_shown_comes_last():
+    for kind, names in ((Hybrid, Hybrid.names), (HybridQuotas, HybridQuotas.names)):
+        model = of(kind, {name: [] for name in names}, **({"candidates": 2} if kind is Hybrid else {}))
+        if isinstance(model, Hybrid):
+            model.fame_ = np.arange(6)
+        scores = np.tile(np.array([3, NO, 2, 1, NO, 0], np.float32), (len(names), 1))
+        merged, _ = model.merge(scores, 2)
+        assert np.isfinite(merged).all()
+        assert sorted(np.argsort(-merged, kind="stable")[:4].tolist()) == [0, 2, 3, 5]
+        nothing, _ = model.merge(np.full((len(names), 6), NO, np.float32), 2)
+        assert np.isfinite(nothing).all()
+
+
+def test_fused_scores_are_sums_of_standard_scores():
+    parts = {"stacker": [5.0, 4.0, 1.0, 0.0], "two_tower": [0.0, 3.0, 1.0, 9.0], "embedding": [1.0, 0.0, 0.0, 0.0]}
+    model = of(Hybrid, parts, two_tower=2.0, embedding=0.5, fame=0.25, candidates=3)
+    model.fame_ = np.log1p([0, 10, 100, 5])
+    scores = np.array(list(parts.values()), np.float32)
+    merged, by = model.merge(scores, 2)
+
+    def z(values):
+        return (values - values.mean()) / values.std()
+
+    first, second, third = scores[:, :3].astype(float)
+    expected = z(first) + 2 * z(second) + 0.5 * z(third) - 0.25 * z(np.log1p([0, 10, 100]))
+    np.testing.assert_allclose(merged[:3], expected, rtol=1e-5)
+    assert merged[3] < expected.min()  # no candidate
+    assert by[:2].tolist() == [0, 1]
+    del model.parts["stacker"]  # the next one leads
+    without, _ = model.merge(scores[1:], 2)
+    assert np.argsort(-without, kind="stable").tolist() == [3, 1, 2, 0]
+
+
+def test_the_registry_knows_them_when_asked_and_their_users_are_ranked():
+    hybrid.register()
+    assert {"hybrid", "hybrid_quotas"} <= set(registry.names())
+    data = Interactions.from_columns([1, 1, 2], [10, 11, 12], [5, 4, 5], [1, 2, 3], np.arange(10, 16))
+    model = of(HybridQuotas, {name: [6, 5, 4, 3, 2, 1] for name in hybrid.SHARES}).fit(data)
+    ids, _ = model.recommend(data, [0, 1], n=6)
+    assert ids.tolist() == [[12, 13, 14, 15, -1, -1], [10, 11, 13, 14, 15, -1]]
+    with pytest.raises(ChoiceError, match="no model is called 'hybird'"):
+        registry.make("hybird")
+
+
+def table(path) -> list[list[str]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_everybody_gets_the_list_of_recommend_in_each_format(shipped, tmp_path):
+    users = [1, 7, 2700]
+    endings = ("csv", "jsonl", "parquet")
+    for ending in endings[: 3 if find_spec("pyarrow") else 2]:
+        assert shipped.recommend_all(tmp_path / f"all.{ending}", 3, "svd", [*users, 7]) == 3
+    rows = table(tmp_path / "all.csv")
+    assert rows[0] == ["userId", "rank", "movieId", "title", "score"]
+    found = {user: list(enumerate(shipped.recommend(user, 3, "svd"), 1)) for user in users}
+    expected = [(user, rank, one.movie.movie_id) for user in users for rank, one in found[user]]
+    assert [tuple(map(int, row[:3])) for row in rows[1:]] == expected
+    scores = [one.score for user in users for _, one in found[user]]
+    assert [float(row[4]) for row in rows[1:]] == pytest.approx(scores, abs=1e-5)
+    lines = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text(encoding="utf-8").splitlines()]
+    listed = [(line["userId"], one["movieId"]) for line in lines for one in line["movies"]]
+    assert listed == [(user, movie) for user, _, movie in expected]
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    assert pandas.read_parquet(tmp_path / "all.parquet")["movieId"].tolist() == [int(row[2]) for row in rows[1:]]
+
+
+def test_a_stopped_run_goes_on_and_another_request_begins_anew(shipped, tmp_path, monkeypatch):
+    monkeypatch.setattr("recommender.everybody.BLOCK", 2)
+    whole, part, users = tmp_path / "whole.csv", tmp_path / "part.csv", [*range(1, 12)]
+    shipped.recommend_all(whole, 2, "svd", users)
+
+    def stop_by(error: type[BaseException], said: Optional[str] = None) -> None:
+        def stop(done: int, total: int) -> None:
+            if done == 6:
+                raise error
+
+        with pytest.raises(error, match=said):
+            shipped.recommend_all(part, 2, "svd", users, progress=stop)
+        assert not part.exists()
+
+    for seconds, error, left in ((0, OSError, 5), (99, OSError, 11), (99, KeyboardInterrupt, 5)):
+        monkeypatch.setattr("recommender.everybody.SAVED_EVERY", seconds)
+        stop_by(error, "6 of 11 users" if error is KeyboardInterrupt else None)
+        assert shipped.recommend_all(part, 2, "svd", users) == left
+        assert part.read_bytes() == whole.read_bytes()
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["part.csv", "whole.csv"]
+        part.unlink()
+    stop_by(KeyboardInterrupt)
+    assert shipped.recommend_all(part, 3, "svd", users) == 11
+    assert len(table(part)) == 1 + 3 * 11
+    part.unlink()
+    other = replace(shipped)
+    other.models._made["svd or another"] = registry.make("svd", rank=5).fit(other.models.history)
+    del other.models.get("svd").user_embeddings_  # as if it had been stored without
+    for ask, own in ((shipped, users[::-1]), (other, users)):  # as many others, and another model
+        stop_by(KeyboardInterrupt)
+        assert ask.recommend_all(part, 2, "svd", own) == 11
+        assert part.read_bytes() != whole.read_bytes()
+        part.unlink()
+
+
+def test_quotas_are_those_of_recommend(shipped, monkeypatch, tmp_path):
+    # two parts, in the order of the movies and against it: 4 / 7 and 3 / 7 of a list
+    model = HybridQuotas(shipped.catalog)
+    rows = np.arange(len(shipped.catalog))
+    data = shipped.models.history
+    model.parts = {"embedding": fixed(-rows).fit(data), "svd": fixed(rows).fit(data)}
+    monkeypatch.setitem(shipped.models._made, "hybrid_quotas or another", model.joined(shipped.catalog))
+    for n in (3, 30):
+        shipped.recommend_all(tmp_path / "all.csv", n, "hybrid_quotas", [15], MovieFilter(("Drama",)))
+        expected = shipped.recommend(15, n, "hybrid_quotas", MovieFilter(("Drama",)))
+        assert [int(row[2]) for row in table(tmp_path / "all.csv")[1:]] == [one.movie.movie_id for one in expected]
+        assert [one.by for one in expected].count("svd") == {3: 1, 30: 13}[n]
+    middle = len(rows) / 2
+    for one in shipped.recommend(15, 200, "hybrid_quotas", familiarity=0.9):
+        assert one.by == ("embedding" if shipped.row_of(one.movie) < middle else "svd")
+
+
+def test_files_that_cannot_be_written_are_refused(shipped, tmp_path):
+    (tmp_path / "mine.csv").write_text("my own notes\n")
+    people = [("all.csv", users, "user") for users in ([99999], 5, ["abc"], [1.7], [[1]], "12")]
+    for output, users, message in (("all.xml", None, "ends in"), ("mine.csv", None, "not of this program"), *people):
+        with pytest.raises((ChoiceError, ArtifactError), match=message):
+            shipped.recommend_all(tmp_path / output, method="svd", users=users)
+    for output in (None, 5):
+        with pytest.raises(ChoiceError, match=r"output 5|\.csv"):
+            shipped.recommend_all(output, method="svd")
+    with exclusive(tmp_path / ".all.csv.lock", "it"), pytest.raises(ArtifactError, match="another process"):
+        shipped.recommend_all(tmp_path / "all.csv", method="svd")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.csv"]
