@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 import sys
@@ -49,14 +50,17 @@ def application(recommender: Any, folder: Path, **more: Any) -> Iterator[tuple[C
 
     from recommender.serve.app import create_app
     from recommender.serve.database import Database
-    from recommender.serve.prompt import Prompt
+    from recommender.serve.gate import Prompt
     from recommender.serve.tokens import Tokens
 
     lines: list[str] = []
+    log, handler = logging.getLogger("recommender.serve"), logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
     tokens = Tokens(folder / "tokens.json")
     methods = [recommender.models.name_of(name) for name in (None, "popularity", "embedding")]
-    given = (recommender, methods, Database(folder / "serve.sqlite"), tokens, "0")
-    app = create_app(*given, log=lines.append, complain=lines.append, **more)
+    app = create_app(recommender, methods, Database(folder / "serve.sqlite"), tokens, "0", **more)
     server = uvicorn.Server(uvicorn.Config(app, http=Prompt, port=0, log_config=None))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -69,6 +73,7 @@ def application(recommender: Any, folder: Path, **more: Any) -> Iterator[tuple[C
     finally:
         server.should_exit = True
         thread.join(20)
+        log.removeHandler(handler)
 
 
 @contextmanager

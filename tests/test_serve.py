@@ -128,11 +128,11 @@ def test_a_movie_leaves_the_watchlist_and_comes_back_by_undo(client):
     assert heat["title"] == "Heat"
     off = mo.ok("POST", f"{path}/answer", {"movie_id": heat["movie_id"], "answer": "skip"})
     assert off["watchlist"] == [other]
-    listed = mo("GET", "/users/moritz/watchlist.csv").text
-    assert other["title"] in listed
-    assert "Heat" not in listed
+    assert "later" not in [
+        how for movie, how in mo.ok("GET", "/users/moritz/export")["profile"]["answers"] if movie == 6
+    ]
     assert mo.ok("POST", f"{path}/undo") == session
-    assert "Heat" in mo("GET", "/users/moritz/watchlist.csv").text
+    assert [6, "later"] in mo.ok("GET", "/users/moritz/export")["profile"]["answers"]
     loved = mo.ok("POST", f"{path}/answer", {"movie_id": heat["movie_id"], "answer": "like"})
     assert loved["watchlist"] == [other]
     said = detail(mo("POST", f"{path}/answer", {"movie_id": heat["movie_id"], "answer": "like"}), 409)
@@ -213,7 +213,6 @@ def test_an_export_is_matched_and_kept_when_asked(client):
     assert eve.ok("GET", "/users/eve/export")["profile"]["favorites"] == []
     assert eve.ok("POST", "/imports?filename=ratings.csv&apply=true", **send)["applied"] == 1
     assert eve.ok("GET", "/users/eve/export")["profile"]["favorites"] == [6]
-    assert "Heat" in eve("GET", "/users/eve/likes.csv").text
     said = detail(client("POST", "/imports?filename=../x.csv", data=b"what"), 409)
     assert said.startswith("x.csv begins with")
     said = detail(client("POST", "/imports?filename=x.csv", data=b"a" * 140_000), 409)
@@ -309,7 +308,6 @@ def test_the_server_says_how_it_is_without_a_token_and_counts(client):
     nobody = client.as_(None)
     assert nobody.ok("GET", "/health")["status"] == "ok"
     assert nobody.ok("GET", "/ready")["status"] == "ready"
-    assert [nobody("HEAD", path).status_code for path in ("/health", "/ready")] == [200, 200]
     assert "/movies/search" in nobody.ok("GET", "/openapi.json")["paths"]
     docs = nobody("GET", "/docs")
     assert "/sessions/{session_id}/answer" in docs.text

@@ -52,7 +52,6 @@ def test_every_token_that_is_not_valid_is_refused_alike(served):
     path = "/users/ana/export"
     said = [ana.as_(token)("GET", path) for token in (None, wrong, unknown, expired, "x", "é" * 40, ben.token)]
     said += [client.as_(None)("GET", f"{path}?{name}={right}") for name in ("token", "access_token", "q")]
-    said += [client("GET", f"{path}?token={client.token}"), client("GET", f"/movies/1?x=%74v{client.token[2:]}")]
     said += [client.as_(None)("GET", path, headers={"Authorization": given}) for given in ("", f"Basic {right}", right)]
     said += [
         ben("GET", "/users/nobody/export"),
@@ -82,7 +81,7 @@ def test_tokens_are_not_in_their_file_and_end_when_it_says(served, tmp_path):
     assert tokens.path.stat().st_mode & 0o077 == 0
     here, elsewhere = Tokens(tmp_path / "t.json"), Tokens(tmp_path / "t.json")
     made = [here.make("one", "ana"), elsewhere.make("two")]
-    assert [here.caller(token).name for token in made] == ["one", "two"]
+    assert [here.caller(token).person for token in made] == ["ana", None]
     assert elsewhere.drop("ana")
     assert here.caller(made[0]) is None
     assert here.caller(made[1]).person is None
@@ -314,4 +313,4 @@ def test_a_session_is_never_written_over_a_later_one(tmp_path):
     one.add_session(read)
     assert one.replace_session(read._replace(content={"said": 1}))
     assert not other.replace_session(read._replace(content={"said": 2}))
-    assert other.session("a").content == {"said": 1}
+    assert other.sessions("id", "a")[0].content == {"said": 1}

@@ -26,7 +26,7 @@ def served(tmp_path_factory):
 @pytest.fixture
 def line(served, monkeypatch):
     """A connection to a server that waits .3 s."""
-    monkeypatch.setattr("recommender.serve.prompt.SECONDS", 0.3)
+    monkeypatch.setattr("recommender.serve.gate.SECONDS", 0.3)
     address = urlsplit(served[0].url)
     with socket.create_connection((address.hostname, address.port)) as found:
         yield found
@@ -72,7 +72,7 @@ def test_a_refused_body_that_goes_on_is_cut_off(line):
 
 
 def test_a_body_that_comes_slowly_but_comes_is_heard(served, line, monkeypatch):
-    monkeypatch.setattr("recommender.serve.prompt.RATE", 1.0)
+    monkeypatch.setattr("recommender.serve.gate.RATE", 1.0)
     body = b'{"favorites": [1]}'
     line.sendall((HEAD.format("/sessions", served[0].token) + f"Content-Length: {len(body)}\r\n\r\n").encode())
     for byte in body:

@@ -94,44 +94,49 @@ def read_export(path: Path) -> list[Entry]:
     Raises `DataError` for anything else, and for the first line that cannot be right.
     """
     if not path.is_file():
-        raise _OtherFile(path, "is a folder" if path.is_dir() else "is no file" if path.exists() else "does not exist")
+        raise _OtherFile(path, "is no file" if path.exists() else "does not exist")
     if path.stat().st_size > MAX_BYTES:
         raise _OtherFile(path, f"has more than {MAX_BYTES >> 20} MB")
-    if not zipfile.is_zipfile(path) and not (data := path.read_bytes()).startswith(b"PK\3\4"):  # one cut short
-        return _read(data, PurePosixPath(path.name), str(path))
+    return entries_of(path.read_bytes(), path)
+
+
+def entries_of(data: bytes, path: Path) -> list[Entry]:
+    """Return the entries of the content of an export; path: its name, for messages, and where tables say no more."""
+    if not data.startswith(b"PK"):
+        return _read(data, path.name, str(path))
     entries, n_known = list[Entry](), 0
-    for name, data in _members(path):
+    for name, content in _members(data, path):
         with contextlib.suppress(_OtherFile):
-            entries += _read(data, name, f"{path}/{name}")
+            entries += _read(content, name.name, f"{path}/{name}")
             n_known += 1
     if not n_known:
         raise _OtherFile(path, "holds no export")
     return entries
 
 
-def _members(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
+def _members(data: bytes, path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
     """Yield name and content of the tables in an archive, at most `MAX_BYTES`, whatever its directory promises."""
     left = MAX_BYTES
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for member in archive.infolist():
                 name = PurePosixPath(member.filename.replace("\\", "/"))
                 wanted = name.suffix.lower() in (".csv", ".json") and not name.name.startswith("._")
                 other_list = "lists" in name.parts and "watchlist" not in name.name
                 if wanted and not other_list and _IGNORED.isdisjoint(name.parts):
                     with archive.open(member) as file:
-                        data = file.read(left + 1)
-                    if (left := left - len(data)) < 0:
+                        content = file.read(left + 1)
+                    if (left := left - len(content)) < 0:
                         raise _OtherFile(path, f"unpacks to more than {MAX_BYTES >> 20} MB")
-                    if data.strip():
-                        yield name, data
+                    if content.strip():
+                        yield name, content
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
         raise DataError(f"{path} is damaged ({error}): export it again") from None
     except RuntimeError:
         raise DataError(f"{path} has a password: unpack it and give its files") from None
 
 
-def _read(data: bytes, name: PurePosixPath, label: str) -> list[Entry]:
+def _read(data: bytes, name: str, label: str) -> list[Entry]:
     text = decoded(data, label)
     return _read_trakt(text, label) if text.lstrip()[:1] in ("[", "{") else _read_table(text, name, label)
 
@@ -173,7 +178,7 @@ def table(text: str, label: str) -> tuple[list[str], Iterator[tuple[str, dict[st
     return header, rows()
 
 
-def _read_table(text: str, name: PurePosixPath, label: str) -> list[Entry]:
+def _read_table(text: str, name: str, label: str) -> list[Entry]:
     header, rows = table(text, label)
     columns = {*header}
     # of two columns the table must have no others
@@ -181,7 +186,7 @@ def _read_table(text: str, name: PurePosixPath, label: str) -> list[Entry]:
     if form is None:
         raise _OtherFile(label, f"begins with {shown(text.strip().splitlines()[0])}")
     service, _, scale, kind = form
-    named = (kind for word, kind in _NAMED.items() if word in name.name.lower())
+    named = (kind for word, kind in _NAMED.items() if word in name.lower())
     kind = kind or next(named, SEEN if "rating" in columns else "")
     if not kind:
         raise DataError(f"{label} could be movies watched or still to watch: name it watched.csv or watchlist.csv")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import html
 import json
+import mimetypes
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Optional
@@ -26,18 +27,12 @@ from .map import TasteMap
 from .movies import Movies
 from .parts import Json, Parts
 from .people import People
-from .problems import RESPONSES, install
+from .problems import LOG, RESPONSES, install
 from .sessions import Sessions
 from .talks import Talks
 from .tokens import Tokens
 
 PAGE = Path(__file__).resolve().parent / "page"
-_TYPES = {
-    ".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/javascript", ".json": "application/json",
-    ".svg": "image/svg+xml",
-}  # fmt: skip
-_FILE = {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string"}}}}}
-_CSV = {200: {"description": "A list that Letterboxd imports", "content": {"text/csv": {"schema": {"type": "string"}}}}}
 _EVENTS = {200: {"description": "The turn, whole or as it comes", "content": {"text/event-stream": {}}}}
 _TEXT = {200: {"description": "For Prometheus", "content": {"text/plain": {"schema": {"type": "string"}}}}}
 
@@ -51,39 +46,34 @@ def create_app(
     reranker: Optional[Reranker] = None,
     limits: Optional[Limits] = None,
     cors: Sequence[str] = (),
-    log: Callable[[str], Any] = lambda line: None,
-    complain: Callable[[str], Any] = lambda line: None,
 ) -> FastAPI:
     """Return the application, ready to be served.
 
     methods: names of the models that are in memory.  reranker: who chooses in the chat, None: for variety.
-    cors: origins whose pages may ask.  log: receives a line for each request, without anything personal.
-    complain: receives what whoever runs the server must mend.
+    cors: origins whose pages may ask.
     """
     app = FastAPI(
         title="tastevec", version=version, docs_url=None, redoc_url=None,
         description="A movie recommender that you can read.", redirect_slashes=False,
     )  # fmt: skip
-    install(app, complain)
+    install(app)
+    drawn: dict[str, Any] = {"genres": [{"name": name} for name in recommender.catalog.genre_names]}  # to filter by
     try:
         tastes = TasteMap.load(recommender.folder, recommender.catalog)
+        drawn = tastes.as_dict()
     except ArtifactError as error:
-        recommender.notes.append(f"the page has no map: {error}")
+        LOG.warning("the page has no map: %s", error)
         tastes = None
     parts = Parts(recommender, methods, database, tokens, limits or Limits(), Counts())
     people = People(parts)
-    talks = Talks(people, Chat(recommender, reranker or MMRReranker()), complain)
+    talks = Talks(people, Chat(recommender, reranker or MMRReranker()))
     add_endpoints(app, Movies(parts, people), Sessions(parts, people, tastes), people, talks)
-    genres = [{"name": name} for name in recommender.catalog.genre_names]  # to filter by
-    drawn = json.dumps(tastes.as_dict() if tastes else {"genres": genres}, ensure_ascii=False)
-    pages = {"/map.json": (drawn.encode(), ".json"), "/docs": (about_page(app.openapi()).encode(), ".html")}
-    for path in PAGE.glob("*.*"):
-        pages["/" + ("" if path.name == "index.html" else path.name)] = path.read_bytes(), path.suffix
-    for address, (content, kind) in pages.items():
-        app.router.routes.append(Route(address, _file(content, _TYPES[kind])))
-    app.add_middleware(
-        Gate, tokens=tokens, limits=parts.limits, counts=parts.counts, pages=pages, log=log, complain=complain
-    )
+    pages = {"/map.json": json.dumps(drawn, ensure_ascii=False).encode(), "/docs": about_page(app.openapi()).encode()}
+    pages |= {"/" + path.name.replace("index.html", ""): path.read_bytes() for path in PAGE.iterdir()}
+    for address, content in pages.items():
+        kind = mimetypes.guess_type(address)[0] or "text/html"
+        app.router.routes.append(Route(address, _file(content, kind)))
+    app.add_middleware(Gate, tokens=tokens, limits=parts.limits, counts=parts.counts, pages=pages)
     if cors:
         headers = ["Authorization", "Content-Type"]
         app.add_middleware(CORSMiddleware, allow_origins=list(cors), allow_methods=["*"], allow_headers=headers)
@@ -93,22 +83,19 @@ def create_app(
 def add_endpoints(app: FastAPI, movies: Movies, sessions: Sessions, people: People, talks: Talks) -> None:
     """Add the whole API, and to /openapi.json what a token is."""
 
-    def add(method: str, path: str, answer: Any, shape: Any = None, status: int = 200, **more: Any) -> None:
-        more["responses"] = {**RESPONSES, **more.get("responses", {})}
-        if path not in OPEN:
-            more["openapi_extra"] = {"security": [{"token": []}], **more.get("openapi_extra", {})}
-        more |= {"response_model": shape, "response_class": Json if shape else Response}
-        app.add_api_route(path, answer, methods=[method], status_code=status, **more)
+    def add(method: str, path: str, answer: Any, shape: Any = None, status: int = 200, responses: Any = None) -> None:
+        needs: dict[str, Any] = {} if path in OPEN else {"security": [{"token": []}]}
+        more = {"response_model": shape, "response_class": Json if shape else Response, "openapi_extra": needs}
+        given = {**RESPONSES, **(responses or {})}
+        app.add_api_route(path, answer, methods=[method], status_code=status, responses=given, **more)
 
     add("GET", "/health", movies.health, shapes.Status)
     add("GET", "/ready", movies.ready, shapes.Status)
-    for path, answer in (("/health", movies.health), ("/ready", movies.ready)):  # as some load balancers ask
-        app.add_api_route(path, answer, methods=["HEAD"], include_in_schema=False)
     add("GET", "/movies/search", movies.search, shapes.Movies)
-    add("GET", "/movies/search/text", movies.search_text, shapes.FitMovies)
+    add("GET", "/movies/search/text", movies.search_text, shapes.Movies)
     add("GET", "/movies/recommendations", movies.recommend, shapes.Recommendations)
     add("GET", "/movies/{movie_id}", movies.movie, shapes.Movie)
-    add("GET", "/movies/{movie_id}/similar", movies.similar, shapes.SimilarMovies)
+    add("GET", "/movies/{movie_id}/similar", movies.similar, shapes.Movies)
     add("GET", "/sessions", sessions.of_caller, shapes.Sessions)
     add("POST", "/sessions", sessions.start, shapes.Session, 201)
     add("GET", "/sessions/{session_id}", sessions.session, shapes.Session)
@@ -122,15 +109,14 @@ def add_endpoints(app: FastAPI, movies: Movies, sessions: Sessions, people: Peop
     add("POST", "/users/{user_id}/ratings", people.rate, shapes.Kept)
     add("GET", "/users/{user_id}/explain/{movie_id}", people.explain, shapes.Explanation)
     add("GET", "/users/{user_id}/export", people.export, shapes.Export)
-    add("GET", "/users/{user_id}/{name}.csv", people.films, responses=_CSV)
     add("DELETE", "/users/{user_id}", people.forget, status=204)
-    add("POST", "/imports", people.read_export, shapes.Import, openapi_extra=_FILE)
+    add("POST", "/imports", people.read_export, shapes.Import)
     add("POST", "/chat/{user_id}", talks.chat, shapes.Turn, responses=_EVENTS)
     add("GET", "/metrics", movies.metrics, responses=_TEXT)
     schema = app.openapi()
     schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     text = json.dumps(schema)  # in which what this catalogue and the registry hold has a place
-    for name, values in (("genre", people.catalog.genre_names), ("method", registry.names())):
+    for name, values in (("genre", movies.parts.catalog.genre_names), ("method", registry.names())):
         text = text.replace(f'"format": "{name}"', f'"enum": {json.dumps([*values])}')
     app.openapi_schema = json.loads(text)
 
@@ -145,19 +131,15 @@ def about_page(schema: dict[str, Any]) -> str:
     ]
     for path, operations in schema["paths"].items():
         for method, one in operations.items():
-            about = html.escape(one.get("description", ""))
-            lines.append(f"<h2><code>{method.upper()} {html.escape(path)}</code></h2><p>{about}</p><table>")
-            given = [(of["name"], of["in"], of["required"], of["schema"]) for of in one.get("parameters", [])]
+            lines.append(f"<h2><code>{method.upper()} {path}</code></h2><p>{html.escape(one['description'])}<ul>")
+            given = [(f"{of['name']} ({of['in']})", of["schema"]) for of in one.get("parameters", [])]
             for content in one.get("requestBody", {}).get("content", {}).values():
                 name = content["schema"].get("$ref", "").rpartition("/")[2]
-                body = schema["components"]["schemas"].get(name, {"properties": {"": content["schema"]}})
-                own = body["properties"].items()
-                given += [(name, "body", name in body.get("required", ()), values) for name, values in own]
-            for name, where, needed, values in given:
-                values = json.dumps({key: value for key, value in values.items() if key != "title"})
-                lines.append(f"<tr><td><code>{html.escape(name)}</code><td>{where}{', required' * needed}")
-                lines.append(f"<td><code>{html.escape(values)}</code>")
-            lines.append("</table>")
+                body = schema["components"]["schemas"].get(name, {"properties": {"all of it": content["schema"]}})
+                given += [(f"{name} (body)", values) for name, values in body["properties"].items()]
+            for name, values in given:
+                lines.append(f"<li><code>{name}: {html.escape(json.dumps(values))}</code>")
+            lines.append("</ul>")
     return "\n".join(lines)
 
 
@@ -166,7 +148,7 @@ def _file(content: bytes, kind: str) -> Callable[..., Any]:
     packed = gzip.compress(content, 9)
 
     async def answer(request: Request) -> Response:
-        headers = {"cache-control": "no-cache", "vary": "accept-encoding"}
+        headers = {"vary": "accept-encoding"}
         if "gzip" in request.headers.get("accept-encoding", ""):
             return Response(packed, headers={**headers, "content-encoding": "gzip"}, media_type=kind)
         return Response(content, headers=headers, media_type=kind)

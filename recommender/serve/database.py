@@ -44,7 +44,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path, self._local = path, threading.local()
         for statement in _TABLES.split(";"):
-            self._do(statement)
+            self.do(statement)
 
     @property
     def store(self) -> Store:
@@ -52,69 +52,64 @@ class Database:
         if not hasattr(self._local, "store"):
             self._local.store = Store(self.path, wait=_WAIT)
             for setting in ("synchronous = NORMAL", "cache_size = -256"):
-                self._local.store.do(f"PRAGMA {setting}")
+                self.do(f"PRAGMA {setting}")
         store: Store = self._local.store
         return store
+
+    def do(self, statement: str, *values: object) -> list[Any]:
+        """Return the rows of a statement of SQL."""
+        return self.store.do(statement, *values)
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
         """Raise `BusyError` in this thread rather than wait for another writer."""
-        self._do("PRAGMA busy_timeout = 0")
+        self.do("PRAGMA busy_timeout = 0")
         try:
             yield
         finally:
-            self._do(f"PRAGMA busy_timeout = {_WAIT * 1000}")
+            self.do(f"PRAGMA busy_timeout = {_WAIT * 1000}")
 
-    def session(self, id_: str) -> Optional[Saved]:
-        """Return a session, None if there is none."""
-        return next(iter(self._sessions("id = ?", id_)), None)
-
-    def sessions_of(self, person: str) -> list[Saved]:
-        """Return the sessions of a person, oldest first."""
-        return self._sessions("person = ? ORDER BY rowid", person)
-
-    def _sessions(self, where: str, value: str) -> list[Saved]:
-        found = self._do(f"SELECT * FROM sessions WHERE {where}", value)
+    def sessions(self, column: str, value: str) -> list[Saved]:
+        """Return the sessions of an id, an owner or a person, oldest first."""
+        found = self.do(f"SELECT * FROM sessions WHERE {column} = ? ORDER BY rowid", value)
         return [Saved._make((*others, json.loads(content))) for *others, content in found]
 
-    def n_sessions(self) -> int:
-        return int(self._do("SELECT COUNT(*) FROM sessions")[0][0])
-
-    def owned_by(self, owner: str) -> list[tuple[str, Optional[str]]]:
-        """Return ids and persons of the sessions that count for an owner, oldest first."""
-        return self._do("SELECT id, person FROM sessions WHERE owner = ? ORDER BY rowid", owner)
+    def n_sessions(self, owner: str = "") -> int:
+        """Return how many sessions there are, or count for an owner."""
+        where, values = ("WHERE owner = ?", (owner,)) if owner else ("", ())
+        return int(self.do(f"SELECT COUNT(*) FROM sessions {where}", *values)[0][0])
 
     def add_session(self, one: Saved) -> None:
-        self._do("INSERT INTO sessions VALUES (?, ?, ?, ?, ?)", *one[:4], _text(one.content))
+        self.do("INSERT INTO sessions VALUES (?, ?, ?, ?, ?)", *one[:4], _text(one.content))
 
     def replace_session(self, one: Saved) -> bool:
         """Store a session over its version; return whether that was still the latest."""
         change = "UPDATE sessions SET version = version + 1, content = ? WHERE id = ? AND version = ?"
-        return self._change(change, _text(one.content), one.id, one.version) > 0
+        self.do(change, _text(one.content), one.id, one.version)
+        return self._n_changed() > 0
 
     def drop_session(self, id_: str) -> None:
-        self._do("DELETE FROM sessions WHERE id = ?", id_)
+        self.do("DELETE FROM sessions WHERE id = ?", id_)
 
     def profile(self, person: str) -> Optional[dict[str, Any]]:
         """Return what a person rated, as in the file of a profile (session/profiles.py)."""
-        found = self._do("SELECT content FROM profiles WHERE person = ?", person)
+        found = self.do("SELECT content FROM profiles WHERE person = ?", person)
         return json.loads(found[0][0]) if found else None
 
     def save_profile(self, person: str, profile: dict[str, Any]) -> None:
-        self._do("INSERT OR REPLACE INTO profiles VALUES (?, ?)", person, _text(profile))
+        self.do("INSERT OR REPLACE INTO profiles VALUES (?, ?)", person, _text(profile))
 
     def forget(self, person: str) -> bool:
         """Delete all of a person, down to the bytes in the file; return whether there was anything."""
+        n = 0
         with self.store.writing():
-            n = sum(self._change(f"DELETE FROM {table} WHERE person = ?", person) for table in ("sessions", "profiles"))
+            for table in ("sessions", "profiles"):
+                self.do(f"DELETE FROM {table} WHERE person = ?", person)
+                n += self._n_changed()
         return self.store.forget(person) or n > 0
 
-    def _do(self, statement: str, *values: object) -> list[Any]:
-        return self.store.do(statement, *values)
-
-    def _change(self, statement: str, *values: object) -> int:
-        self._do(statement, *values)
-        return int(self._do("SELECT changes()")[0][0])
+    def _n_changed(self) -> int:
+        return int(self.do("SELECT changes()")[0][0])
 
 
 def _text(content: dict[str, Any]) -> str:

@@ -38,7 +38,7 @@ class Movies:
     def metrics(self, request: Request) -> Response:
         """Count the requests of this process by address, status and time, without anything personal."""
         check(request, None)
-        text = self.parts.counts.text(sessions=self.parts.database.n_sessions())
+        text = self.parts.counts.text(self.parts.database.n_sessions())
         return Response(text, media_type="text/plain; version=0.0.4")
 
     async def search(self, q: shapes.Text, limit: shapes.Limit = 5) -> Response:

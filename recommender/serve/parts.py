@@ -51,8 +51,7 @@ class Parts:
     ) -> MovieFilter:
         """Return a filter; raises 422 for a genre that the catalogue has not."""
         try:
-            if names := (*genres, *exclude_genres):
-                genre_columns(self.catalog, names)
+            genre_columns(self.catalog, (*genres, *exclude_genres))
         except ChoiceError as error:
             raise HTTPException(422, str(error)) from None
         return MovieFilter(tuple(genres), tuple(exclude_genres), year_from, year_to)

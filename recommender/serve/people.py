@@ -6,23 +6,19 @@ What is kept of a person is a profile (session/profiles.py); what they answered 
 from __future__ import annotations
 
 import datetime
-import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Optional
 
-from fastapi import Request
+from fastapi import Body, Request
 from pydantic import Field
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from ..data.errors import DataError, TastevecError
-from ..people.exports import Entry, read_export
+from ..people.exports import Entry, entries_of
 from ..people.matching import APPLIED, BY_ID, EMPTY, GUESS, MISSED, Film, Matcher, answer_of, missed_entries, with_films
-from ..session.profiles import export_lists, state_of
 from ..session.state import FAVORITE, LATER
 from . import shapes
 from .parts import Json, Parts, because, caller, check
@@ -35,16 +31,13 @@ class People:
 
     def __init__(self, parts: Parts) -> None:
         self.parts, self.catalog, self.database = parts, parts.catalog, parts.database
-        self._in_data = {*parts.recommender.models.history.user_ids.tolist()}
+        self.in_data = {*map(str, parts.recommender.models.history.user_ids.tolist())}
         self._matcher = Matcher(self.catalog)
         self.talks = OrderedDict[str, Any]()  # what runs, of talks.py
 
-    def in_data(self, person: str) -> bool:
-        return person.isdecimal() and str(int(person)) == person and int(person) in self._in_data
-
     def given(self, person: str) -> Any:
         """Return what `Recommender.recommend` takes for a person; raises 404."""
-        if self.in_data(person) and not (self.database.profile(person) or self.database.sessions_of(person)):
+        if person in self.in_data and not (self.database.profile(person) or self.database.sessions("person", person)):
             return int(person)
         return self.known(person)
 
@@ -57,8 +50,8 @@ class People:
     def profile(self, person: str) -> Optional[Profile]:
         """Return all that is known of a person: in the data, here, and said in sessions, the latter where nothing else
         is; None if nobody is called so."""
-        profile, sessions = self.database.profile(person), self.database.sessions_of(person)
-        if self.in_data(person):
+        profile, sessions = self.database.profile(person), self.database.sessions("person", person)
+        if person in self.in_data:
             models = self.parts.recommender.models
             own = models.history.row(models.user_row(int(person)))
             parts = (models.history.movie_rows, models.history.ratings, models.history.times)
@@ -71,7 +64,8 @@ class People:
 
     def _rated(self, profile: Profile, rows: list[int], stars: list[float], times: list[float]) -> Profile:
         """Return a profile with ratings; times: seconds since 1970."""
-        films = [Film(Entry((), rating=n, date=_day(at)), row, BY_ID) for row, n, at in zip(rows, stars, times)]
+        days = [datetime.datetime.fromtimestamp(max(at, 0), datetime.timezone.utc).date().isoformat() for at in times]
+        films = [Film(Entry((), rating=n, date=day), row, BY_ID) for row, n, day in zip(rows, stars, days)]
         return {**with_films(profile, films, self.catalog), "missed": profile.get("missed", [])}
 
     async def me(self, request: Request) -> Response:
@@ -83,7 +77,7 @@ class People:
         check(request, None)
         person = given.user_id
         with self.database.store.writing():
-            if self.in_data(person) or self.database.profile(person) is not None:
+            if person in self.in_data or self.database.profile(person) is not None:
                 raise HTTPException(409, f"user {person} is there already: choose another user_id")
             self.database.save_profile(person, EMPTY)
         return Json({"user_id": person, "token": self.parts.tokens.make(f"user {person}", person)}, 201)
@@ -102,7 +96,7 @@ class People:
         times = [now if one.timestamp is None else one.timestamp for one in given]
         with self.database.store.writing():
             stored = self.database.profile(user_id)
-            if stored is None and not self.in_data(user_id):
+            if stored is None and user_id not in self.in_data:
                 raise HTTPException(404, f"no user {user_id}: make one with POST /users")
             profile = self._rated(stored or EMPTY, rows, [one.rating for one in given], times)
             self.database.save_profile(user_id, profile)
@@ -125,18 +119,8 @@ class People:
         if memory:
             taste = None if memory.vector is None else memory.vector.tolist()
             chat = {**memory._asdict(), "vector": taste, "answers": [*memory.answers.items()]}
-        sessions = [{"session_id": one.id, **one.content} for one in self.database.sessions_of(user_id)]
+        sessions = [{"session_id": one.id, **one.content} for one in self.database.sessions("person", user_id)]
         return Json({"user_id": user_id, "profile": profile, "sessions": sessions, "chat": chat})
-
-    def films(self, request: Request, user_id: shapes.Person, name: shapes.List) -> Response:
-        """Give the likes or the watchlist of a person as a list that Letterboxd imports."""
-        check(request, user_id)
-        state = state_of(self.known(user_id), self.catalog)
-        with tempfile.TemporaryDirectory() as folder:
-            likes, later = export_lists(Path(folder, "films.csv"), self.catalog, state)
-            content = (likes if name == "likes" else later)[0].read_text(encoding="utf-8")
-        file = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
-        return Response(content, media_type="text/csv", headers=file)
 
     def forget(self, request: Request, user_id: shapes.Person) -> Response:
         """Delete all that is kept of a person, their tokens too, down to the bytes in the file."""
@@ -147,10 +131,11 @@ class People:
             raise HTTPException(404, f"nothing is kept of {user_id}")
         return Response(status_code=204)
 
-    async def read_export(
+    def read_export(
         self,
         request: Request,
         filename: Annotated[str, Field(max_length=200)],
+        content: Annotated[bytes, Body(media_type="application/octet-stream")] = b"",
         user_id: Optional[shapes.Person] = None,
         apply: shapes.Flag = False,
     ) -> Response:
@@ -160,37 +145,21 @@ class People:
             check(request, person)
         elif apply:
             raise HTTPException(409, "for whom? give a user_id, or import with apply=false")
-        return await run_in_threadpool(self._imported, filename, await request.body(), person if apply else None)
-
-    def _imported(self, name: str, content: bytes, person: Optional[str]) -> Response:
-        """Tell what the films of an export are here, and store them for a person, if any."""
-        entries = _entries(PurePosixPath(name.replace("\\", "/")).name or "export.csv", content)
+        entries = entries_of(content, Path(PurePosixPath(filename.replace("\\", "/")).name or "export.csv"))
         films = self._matcher.films(entries)
-        if person:
+        if person and apply:
             with self.database.store.writing():
                 old = self.database.profile(person) or EMPTY
                 films = self._matcher.films([*missed_entries(old), *entries])
                 self.database.save_profile(person, with_films(old, films, self.catalog))
-        found: dict[str, list[Any]] = {"matched": [], "guessed": [], "missed": []}
+        found: dict[str, Any] = {"matched": [], "guessed": [], "missed": []}
         kinds = {**dict.fromkeys(APPLIED, "matched"), GUESS: "guessed", MISSED: "missed"}
         for film in films:
             if kind := kinds.get(film.how):
                 movie = None if film.row is None else self.parts.short[film.row]
                 about = {"title": "".join(film.entry.names[:1]), "year": film.entry.year or None, "movie": movie}
                 found[kind].append({**about, "answer": answer_of(film)} if kind == "matched" else about)
-        return Json({**found, "applied": len(found["matched"]) if person else 0})
-
-
-def _entries(name: str, content: bytes) -> list[Entry]:
-    """Return what an export holds; raises `DataError` without the name of a folder."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, name)
-        try:
-            path.write_bytes(content)
-            return read_export(path)
-        except (TastevecError, OSError, ValueError) as error:
-            what = str(error) if isinstance(error, TastevecError) else f"{name} is no name of a file"
-            raise DataError(what.replace(f"{folder}/", "")) from None
+        return Json({**found, "applied": len(found["matched"]) if apply else 0})
 
 
 def also(profile: Profile, said: Mapping[int, str]) -> Profile:
@@ -202,7 +171,3 @@ def also(profile: Profile, said: Mapping[int, str]) -> Profile:
     favorites = [i for i in answers if answers[i] == FAVORITE]
     others = [[i, answer] for i, answer in answers.items() if answer != FAVORITE]
     return {**profile, "favorites": [*profile["favorites"], *favorites], "answers": others}
-
-
-def _day(seconds: float) -> str:
-    return datetime.datetime.fromtimestamp(max(seconds, 0), datetime.timezone.utc).date().isoformat()

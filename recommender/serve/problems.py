@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http
 import json
-from collections.abc import Callable, Mapping
+import logging
+import traceback
+from collections.abc import Mapping
 from typing import Any, Optional
 
 from fastapi import FastAPI, Request
@@ -15,8 +17,10 @@ from starlette.routing import Match
 
 from ..data.errors import ArtifactError, ServiceError, TastevecError, one_line, shown
 
+LOG = logging.getLogger("recommender.serve")  # info: a line for each request; error: what must be mended
 KIND = "application/problem+json"
 REFUSED = "give a token: Authorization: Bearer TOKEN, one that is valid for this address, and nowhere else"
+NO_JSON = "the body is no JSON, or is not sent with the header Content-Type: application/json: see /docs"
 _MEANINGS = {
     401: "No token that is valid here, whatever the reason",
     404: "There is no such movie, person, session or text",
@@ -25,31 +29,24 @@ _MEANINGS = {
     422: "A value is missing or out of range",
     429: "Too many requests, or sessions",
 }
+_PARTS = {"type": "string", "title": "string", "status": "integer", "detail": "string"}
 _SCHEMA = {
-    "type": "object",
-    "properties": {
-        "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
-        "detail": {"type": "string"},
-    },
-    "required": ["type", "title", "status", "detail"],
+    "type": "object", "properties": {name: {"type": kind} for name, kind in _PARTS.items()}, "required": [*_PARTS],
 }  # fmt: skip
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": meaning, "content": {KIND: {"schema": _SCHEMA}}} for status, meaning in _MEANINGS.items()
 }
 
 
-def told(error: Exception, complain: Callable[[str], Any], reading: bool = False) -> tuple[int, str]:
-    """Return status and detail of an error.  complain: receives what must be mended.  reading: what may be absent."""
+def told(error: Exception, reading: bool = False) -> tuple[int, str]:
+    """Return status and detail of an error; logs what must be mended.  reading: what may be absent."""
     if isinstance(error, ArtifactError):  # its message names files of this machine
-        complain(str(error))
+        LOG.error(str(error))
         return 503, "the data of this server cannot be used: see what it printed"
     if isinstance(error, TastevecError):
         return 502 if isinstance(error, ServiceError) else 404 if reading else 409, str(error)
-    place = error.__traceback__
-    while place and place.tb_next:
-        place = place.tb_next
-    where = place and f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}"
-    complain(f"{type(error).__name__} at {where}")  # its message may be personal
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    LOG.error(f"{type(error).__name__} at {place.filename}:{place.lineno}")  # its message may be personal
     return 500, "this server has a fault: it has printed where"
 
 
@@ -60,34 +57,29 @@ def problem(status: int, detail: str, headers: Optional[Mapping[str, str]] = Non
     return Response(json.dumps(said), status, headers, KIND)
 
 
-def install(app: FastAPI, complain: Callable[[str], Any]) -> None:
-    """Make problem documents of all errors that `app` knows; complain: receives what must be mended."""
+def install(app: FastAPI) -> None:
+    """Make problem documents of all errors that `app` knows."""
 
-    async def of_http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        if error.status_code == 405:
+    async def of_http(request: Request, error: Any) -> Response:
+        if error.status_code == 405:  # each route knows its own method alone
             routes = [one for one in request.app.routes if one.matches(request.scope)[0] != Match.NONE]
             allowed = ", ".join(sorted({method for one in routes for method in one.methods}))
             return problem(405, f"this address takes {allowed}", {"Allow": allowed})
         if error.status_code == 400:  # of a body that is no text
-            return problem(422, "the body is no JSON in UTF-8: see /docs")
-        detail = "there is nothing at this address: see /docs" if error.detail == "Not Found" else str(error.detail)
+            return problem(422, NO_JSON)
+        detail = "there is nothing at this address: see /docs" if error.detail == "Not Found" else error.detail
         return problem(error.status_code, detail, error.headers)
 
-    async def of_values(_: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
+    async def of_values(_: Request, error: Any) -> Response:
         first = error.errors()[0]
-        if first["type"] == "json_invalid":
-            return problem(422, "the body is no JSON: see /docs")
-        if first["loc"] == ("body",) and isinstance(first.get("input"), bytes):  # so it was not read as JSON
-            return problem(422, "the body is not sent as JSON: give the header Content-Type: application/json")
+        if first["type"] == "json_invalid" or (first["loc"] == ("body",) and isinstance(first["input"], bytes)):
+            return problem(422, NO_JSON)
         # what tells the members of a union apart has brackets, and is no name that was sent
-        where = ".".join(str(part) for part in first["loc"][1:] if "[" not in str(part)) or str(first["loc"][0])
-        said = first["msg"].removeprefix("Value error, ")
-        return problem(422, f"{where} {shown(first.get('input'))}: {said}: see /docs")
+        where = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
+        return problem(422, f"{where} {shown(first['input'])}: {first['msg'].removeprefix('Value error, ')}: see /docs")
 
     async def of_ours(request: Request, error: Exception) -> Response:
-        return problem(*told(error, complain, request.method == "GET"))
+        return problem(*told(error, request.method == "GET"))
 
     app.add_exception_handler(HTTPException, of_http)
     app.add_exception_handler(RequestValidationError, of_values)

@@ -65,8 +65,8 @@ class Sessions:
 
     async def of_caller(self, request: Request) -> Response:
         """List the sessions of the token that asks: of its person, or those of nobody that it started."""
-        owned = self.database.owned_by(_owner(request, caller(request).person))
-        return Json({"sessions": [{"session_id": id_, "user_id": person} for id_, person in owned]})
+        owned = self.database.sessions("owner", _owner(request, caller(request).person))
+        return Json({"sessions": [{"session_id": one.id, "user_id": one.person} for one in owned]})
 
     async def start(self, request: Request, given: shapes.NewSession) -> Response:
         """Start a session from favorites, from words, or from both."""
@@ -76,7 +76,7 @@ class Sessions:
         owner, most = _owner(request, person), self.parts.limits.sessions
 
         def work() -> Response:
-            if len(self.database.owned_by(owner)) >= most:
+            if self.database.n_sessions(owner) >= most:
                 raise HTTPException(429, f"you have {most} sessions: go on with one of GET /sessions, or delete one")
             content = {**self.content(self.begun(given, person)), "before": []}
             saved = Saved(secrets.token_urlsafe(16), owner, person, 0, content)
@@ -193,10 +193,11 @@ class Sessions:
 
     def saved(self, request: Request, session_id: str) -> Saved:
         """Return a session that the caller may see; that of another person is not there."""
-        found, person = self.database.session(session_id), caller(request).person
-        if found is None or person not in (None, found.person):
-            raise HTTPException(404, "no such session: start one with POST /sessions")
-        return found
+        person = caller(request).person
+        for found in self.database.sessions("id", session_id):
+            if person in (None, found.person):
+                return found
+        raise HTTPException(404, "no such session: start one with POST /sessions")
 
     def content(self, state: SessionState) -> Content:
         """Return a state as JSON, with movies by id."""
@@ -218,11 +219,8 @@ class Sessions:
 
     def view(self, saved: Saved, why: bool = False) -> dict[str, Any]:
         """Return what is told of a session."""
-        state, wanted, short = (
-            self.state(saved.content),
-            MovieFilter(**(saved.content["filter"] or {})),
-            self.parts.short,
-        )
+        state, short = self.state(saved.content), self.parts.short
+        wanted = state.wanted or MovieFilter()
         said, about = None, {}  # what stands behind terms of the policy: shared traits, affinity of the genres
         if why and state.current is not None:
             said, affinity = Recommendation(self.engine, state), self.engine.context(state).affinity[state.current]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Optional, Union
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
-from typing_extensions import TypedDict  # of typing in Python 3.12, for pydantic
+from typing_extensions import NotRequired, TypedDict  # of typing in Python 3.12, for pydantic
 
 from ..data.errors import one_line
 from ..session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SEEN, SKIP
@@ -36,7 +36,6 @@ MovieId = Annotated[int, Field(ge=0, lt=2**53), Whole]
 Seconds = Annotated[int, Field(ge=0, lt=2**32, description="since 1970"), Whole]
 Genres = Annotated[list[Annotated[str, Field(json_schema_extra={"format": "genre"})]], Field(max_length=50)]
 Method = Annotated[str, Field(json_schema_extra={"format": "method"})]
-List = Literal["likes", "watchlist"]
 Answer = Literal["like", "dislike", "skip", "not interested", "later", "seen"]
 assert {LIKE, DISLIKE, SKIP, NOT_INTERESTED, LATER, SEEN} == set(Answer.__args__)  # type: ignore[attr-defined]
 
@@ -102,38 +101,33 @@ class ShortMovie(TypedDict):
 
 
 class Movie(ShortMovie):
+    """fit: to a description.  similarity, by: to another movie, and by what.  score: of a recommendation."""
+
     overview: str
     director: str
     cast: list[str]
     language: str
     n_ratings: int
+    fit: NotRequired[float]
+    similarity: NotRequired[float]
+    by: NotRequired[str]
+    score: NotRequired[float]
 
 
-class FitMovie(Movie):
-    fit: float
+class Film(TypedDict):
+    """movie: which it is here, or may be.  answer: what it means in a session, of those that are certain."""
+
+    title: str
+    year: Optional[int]
+    movie: Optional[ShortMovie]
+    answer: NotRequired[str]
 
 
-class NearMovie(Movie):
-    similarity: float
-
-
-class SimilarMovie(NearMovie):
-    by: str
-
-
-class RankedMovie(Movie):
-    score: float
-
-
-Movies = TypedDict("Movies", {"movies": list[Movie]})
-FitMovies = TypedDict("FitMovies", {"movies": list[FitMovie], "read_as": str})
-SimilarMovies = TypedDict("SimilarMovies", {"movies": list[SimilarMovie]})
-Recommendations = TypedDict("Recommendations", {"user_id": str, "method": str, "recommendations": list[RankedMovie]})
+Movies = TypedDict("Movies", {"movies": list[Movie], "read_as": NotRequired[str]})
+Recommendations = TypedDict("Recommendations", {"user_id": str, "method": str, "recommendations": list[Movie]})
 AnsweredMovie = TypedDict("AnsweredMovie", {"movie": ShortMovie, "answer": str})
 OwnSession = TypedDict("OwnSession", {"session_id": str, "user_id": Optional[str]})
 Sessions = TypedDict("Sessions", {"sessions": list[OwnSession]})
-Film = TypedDict("Film", {"title": str, "year": Optional[int], "movie": Optional[ShortMovie]})
-MatchedFilm = TypedDict("MatchedFilm", {"title": str, "year": Optional[int], "movie": ShortMovie, "answer": str})
 Me = TypedDict("Me", {"user_id": Optional[str]})
 Made = TypedDict("Made", {"user_id": str, "token": Annotated[str, Field(description="shown this once")]})
 Kept = TypedDict("Kept", {"user_id": str, "n_ratings": int})
@@ -169,14 +163,14 @@ class Explanation(TypedDict):
     movie: Movie
     recommendation_score: float
     explanation: str
-    similar_to_your_favorites: list[NearMovie]
+    similar_to_your_favorites: list[Movie]
     because: list[Because]
 
 
 class Import(TypedDict):
     """matched: certain, and stored with apply=true.  guessed: perhaps `movie`, not stored.  applied: how many."""
 
-    matched: list[MatchedFilm]
+    matched: list[Film]
     guessed: list[Film]
     missed: list[Film]
     applied: int

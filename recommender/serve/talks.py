@@ -39,9 +39,8 @@ class _Talk:
 class Talks:
     """The endpoint of the chat; threads may share it."""
 
-    def __init__(self, people: People, chat: Chat, complain: Callable[[str], Any]) -> None:
-        """complain: receives what whoever runs the server must mend."""
-        self.people, self.database, self._chat, self.complain = people, people.database, chat, complain
+    def __init__(self, people: People, chat: Chat) -> None:
+        self.people, self.database, self._chat = people, people.database, chat
         self._lock = threading.Lock()
 
     def chat(self, request: Request, user_id: shapes.Person, given: shapes.Message) -> Response:
@@ -54,9 +53,9 @@ class Talks:
     def say(self, person: str, message: str, show: Optional[Callable[[str], Any]] = None) -> dict[str, Any]:
         """Return the answer of the chat; what it learned is stored before.  show: gets what a model is writing."""
         with self._lock:
-            talk = self.people.talks.pop(person, None) or _Talk()
-            self.people.talks[person] = talk  # now the latest
-            while len(self.people.talks) > _MOST_TALKS:
+            talk = self.people.talks.setdefault(person, _Talk())
+            self.people.talks.move_to_end(person)
+            if len(self.people.talks) > _MOST_TALKS:
                 self.people.talks.popitem(last=False)
         chat = copy.copy(self._chat)
         if isinstance(chat.reranker, LLMReranker):
@@ -90,7 +89,7 @@ class Talks:
             try:
                 events.put(("turn", self.say(person, message, lambda text: events.put(("writing", {"text": text})))))
             except Exception as error:
-                status, detail = told(error, self.complain)
+                status, detail = told(error)
                 events.put(("problem", {"status": status, "detail": detail}))
 
         threading.Thread(target=work, daemon=True).start()

@@ -13,7 +13,6 @@ import hashlib
 import hmac
 import re
 import secrets
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,20 +21,16 @@ from typing import Any, NamedTuple, Optional
 from ..data.errors import ArtifactError
 from ..data.files import dump_json, exclusive, load_json, replace_file
 
-PREFIX = "tv_"
-_TOKEN = re.compile(rf"{PREFIX}([0-9a-f]{{12}})_([A-Za-z0-9_-]{{32}})")
-IN_ADDRESS = re.compile(rf"{PREFIX}[0-9a-f]{{12}}_|access_token=")  # logs and histories keep addresses
-_NOBODY = "0" * 64
+_TOKEN = re.compile(r"tv_([0-9a-f]{12})_([A-Za-z0-9_-]{32})")
 _WAIT = 10.0  # seconds for another writer
+Lines = dict[str, dict[str, Any]]
 
 
 class Caller(NamedTuple):
-    """Who asks.  person: the one user that the token is for, None: all.  ends: seconds since 1970, 0: never."""
+    """Who asks.  id: of the token.  person: the one user that it is for, None: all."""
 
     id: str
-    name: str
     person: Optional[str]
-    ends: float
 
 
 class Tokens:
@@ -43,74 +38,61 @@ class Tokens:
 
     def __init__(self, path: Path) -> None:
         """Read `path`, none if it does not exist; raises `ArtifactError` for a file that holds something else."""
-        self.path, self._lock = path, threading.Lock()
-        self._stamp: Optional[tuple[int, int, int]] = None
-        self._lines: dict[str, dict[str, Any]] = {}
-        self._refresh()
+        self.path = path
+        self._known: tuple[object, Lines] = (None, {})  # which state of the file was read, and what it said
+        self.lines()
 
-    def __len__(self) -> int:
-        return len(self._lines)
+    def lines(self) -> Lines:
+        """Return what the file says now, by id."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return {}
+        stamp = found.st_mtime_ns, found.st_size, found.st_ino
+        if stamp != self._known[0]:
+            self._known = stamp, load_json(self.path, "give another --token-file", _checked)
+        return self._known[1]
 
     def caller(self, token: str) -> Optional[Caller]:
         """Return whose token this is, None for one that is wrong or has expired."""
-        self._refresh()
         match = _TOKEN.fullmatch(token)
         id_, secret = match.groups() if match else ("", "")
-        line = self._lines.get(id_, {})
-        same = hmac.compare_digest(_hash(secret), line.get("hash", _NOBODY))
-        now, ends = time.time(), line.get("ends", 0)
-        alive = not ends or ends > now
-        return Caller(id_, line["name"], line["person"], line["ends"]) if same and line and alive else None
+        line = self.lines().get(id_, {"hash": "0" * 64, "person": None, "ends": 1})
+        same = hmac.compare_digest(_hash(secret), line["hash"])
+        alive = not line["ends"] or line["ends"] > time.time()
+        return Caller(id_, line["person"]) if same and alive else None
 
     def make(self, name: str, person: Optional[str] = None, days: float = 0) -> str:
         """Store a new token and return it; nobody can read it again.  days: until it ends, 0: never."""
         id_, secret = secrets.token_hex(6), secrets.token_urlsafe(24)
         ends = time.time() + 86400 * days if days else 0
-        new = {id_: {"name": name, "person": person, "ends": ends, "hash": _hash(secret)}}
-        self._write(lambda lines: {**lines, **new})
-        return f"{PREFIX}{id_}_{secret}"
+        new = {"name": name, "person": person, "ends": ends, "hash": _hash(secret)}
+        self._write(lambda lines: {**lines, id_: new})
+        return f"tv_{id_}_{secret}"
 
     def drop(self, person: str) -> bool:
         """Delete the tokens of a person; return whether there was any."""
-        self._refresh()
-        if found := any(line["person"] == person for line in self._lines.values()):
+        if found := any(line["person"] == person for line in self.lines().values()):
             self._write(lambda lines: {id_: line for id_, line in lines.items() if line["person"] != person})
         return found
 
-    def _write(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    def _write(self, change: Callable[[Lines], Lines]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         until = time.monotonic() + _WAIT
         while True:
             try:
-                with self._lock, exclusive(self.path.with_name(f".{self.path.name}.lock"), str(self.path)):
-                    self._read()
+                with exclusive(self.path.with_name(f".{self.path.name}.lock"), str(self.path)):
                     with replace_file(self.path) as temporary:
                         temporary.touch(0o600)
-                        dump_json(change(self._lines), temporary)
-                    return self._read()
-            except ArtifactError:  # another process is writing
+                        dump_json(change(self.lines()), temporary)
+                    return
+            except ArtifactError:  # another process or thread is writing
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.01)
 
-    def _refresh(self) -> None:
-        if self._seen() != self._stamp:
-            with self._lock:
-                self._read()
 
-    def _seen(self) -> Optional[tuple[int, int, int]]:
-        try:
-            found = self.path.stat()
-        except FileNotFoundError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
-
-    def _read(self) -> None:
-        self._stamp = self._seen()
-        self._lines = load_json(self.path, "give another --token-file", _checked) if self._stamp else {}
-
-
-def _checked(lines: Any) -> dict[str, dict[str, Any]]:
+def _checked(lines: Any) -> Lines:
     for line in lines.values():
         if not isinstance(line["hash"], str) or len(line["hash"]) != 64 or not {"name", "person", "ends"} <= {*line}:
             raise ValueError("a line that is no token")
