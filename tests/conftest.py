@@ -26,15 +26,11 @@ def server():
     made.close()
 
 
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch):
-    monkeypatch.setattr(web, "LONGEST_PAUSE", 0.0)
-
-
 @pytest.fixture(scope="session", autouse=True)
-def no_waiting_for_disks():
-    """Nothing here cuts the power: what a killed process wrote is there without `fsync`."""
+def no_pauses():
+    """Clients repeat at once; and nothing cuts the power: what a killed process wrote is there without `fsync`."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(web, "LONGEST_PAUSE", 0.0)
         patch.setattr(os, "fsync", lambda descriptor: None)
         yield
 
