@@ -329,6 +329,10 @@ def test_no_more_directions_than_the_rank() -> None:
         X = rows(n, d, rank=4)
         assert pca(X, 10)[1].shape == pca(X.astype(np.float32), 10)[1].shape == (d, 4)  # rounding is no direction
         assert pca(rows(6, d), 10)[1].shape == (d, 5)  # of six rows, centred
+    rng = np.random.default_rng(7)  # weak components of few long rows are orthonormal all the same
+    left, right = (np.linalg.qr(rng.standard_normal((n, 8)))[0] for n in (12, 50))
+    weak = pca(left * np.geomspace(1, 1e-4, 8) @ right.T, 8)[1]
+    np.testing.assert_allclose(weak.T @ weak, np.eye(8), atol=1e-9)
     x, y = cca(rows(100, 20, seed=3, rank=3), rows(100, 10, seed=4, rank=7), 64, 0.1)
     assert (x[1].shape, y[1].shape) == ((20, 3), (10, 3))
     with pytest.raises(DataError, match="are the same"):

@@ -40,7 +40,7 @@ def failure(some, texts=TEXTS):
     with pytest.raises(TastevecError) as caught:
         some.embed_texts(texts)
     assert "\n" not in str(caught.value)
-    assert SECRET not in str(caught.value)
+    assert SECRET not in f"{caught.value!r}{some!r}{vars(some)}"
     return caught.value
 
 
@@ -232,7 +232,7 @@ def test_the_estimate_counts_texts_tokens_and_cost_without_a_call(server, tmp_pa
     assert len(server.requests) == 1
 
 
-def test_the_key_is_that_of_openai_only_at_openai_and_never_shown(server, monkeypatch, capfd):
+def test_the_key_is_that_of_openai_only_at_openai_and_settings_are_checked(server, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     for variable in ("", "OPENAI_API_KEY"):
         make_backend("http", base_url=server.url, cache="", key_variable=variable).embed_texts(["a"])
@@ -240,11 +240,6 @@ def test_the_key_is_that_of_openai_only_at_openai_and_never_shown(server, monkey
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(SettingsError, match="OPENAI_API_KEY is not set"):
         HttpBackend(cache="").embed_texts(["a"])
-    some = backend(server, attempts=2)
-    server.faults = [Reply(500, f"Bearer {SECRET}")] * 2
-    shown = f"{failure(some, ['a'])!r}{some!r}{vars(some)}{some.settings}{capfd.readouterr()}"
-    assert "attempt 2 of 2" in shown
-    assert SECRET not in shown
     for name, value in {"base_url": "localhost:1", "model": "", "batch_size": 0, "api_key": 1}.items():
         with pytest.raises(TastevecError):
             make_backend("http", **{name: value})

@@ -21,7 +21,7 @@ from typing import Any, Callable, Optional, Union
 import numpy as np
 
 from ..data import artifacts
-from ..data.errors import ArtifactError, ChoiceError, DataError, SettingsError
+from ..data.errors import ArtifactError, ChoiceError, SettingsError
 from ..data.settings import check_value, default_folder
 from .backends.local import LocalBackend
 from .base import MOVIELENS, BaseEmbeddingBackend, Identity
@@ -248,15 +248,9 @@ class TasteEmbeddingGenerator:
         # The http backend batches, caches and reports progress itself.
         at_once = max(len(texts), 1) if backend.name == HTTP else max(self.config.batch_size, _AT_ONCE)
         for low in range(0, len(texts), at_once):
-            part = texts[low : low + at_once]
-            found = backend.embed_movies(part)
-            identity = backend.identity  # a service's dimension is known only after the first vectors
-            if stored:
-                refuse_mismatch(self.config.folder, stored.identity, identity)
-            if found.shape != (len(part), identity.dimension) or not np.isfinite(found).all():
-                expected = f"{len(part)} finite rows of {identity.dimension}"
-                raise DataError(f"backend {backend.name} returned {found.shape}, expected {expected}: check its model")
-            rows.extend(found)
+            rows.extend(backend.embed_movies(texts[low : low + at_once]))
+            if stored:  # a service's dimension is known only after the first vectors
+                refuse_mismatch(self.config.folder, stored.identity, backend.identity)
             self._progress(len(rows), len(texts))
         return dict(zip(missing, rows))
 
