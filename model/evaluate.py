@@ -28,7 +28,7 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError, shown
 from recommender.data.interactions import Interactions
 from recommender.data.settings import default_folder
-from recommender.evaluate import embeddings, held_out_movies, known_item, protocols, rankings, report
+from recommender.evaluate import embeddings, held_out_movies, known_item, protocols, report, run
 from recommender.evaluate.run import Options, Spec
 from recommender.evaluate.significance import N_RESAMPLES
 from recommender.learn import registry
@@ -177,7 +177,7 @@ def rank_models(arguments: argparse.Namespace, options: Options) -> list[report.
         return show([held_out_movies.evaluate(source, specs, options, arguments.folds)])
     chosen = protocols.PROTOCOLS if names == ["all"] else names
     cases = [protocols.build(source, name, arguments.split, arguments.stages) for name in chosen]
-    return show(rankings.evaluate(cases, specs, source.catalog, options))
+    return show(run.evaluate(cases, specs, source.catalog, options))
 
 
 def show(reports: Iterable[report.Report]) -> list[report.Report]:

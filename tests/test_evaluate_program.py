@@ -13,9 +13,9 @@ from model import evaluate
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError, DataError, TastevecError
 from recommender.data.interactions import Interactions
-from recommender.evaluate import protocols, rankings, report, run
+from recommender.evaluate import protocols, report, run
 from recommender.evaluate.protocols import Source
-from recommender.evaluate.rankings import rating_errors, score_lists
+from recommender.evaluate.run import rating_errors, score_lists
 
 from .raw_sets import write_ratings
 from .tiny import Made, fixed, planted_tastes, rank
@@ -102,8 +102,8 @@ def test_the_key_of_a_checkpoint_follows_all_that_matters(monkeypatch):
 
 
 def test_cold_groups_by_hand(monkeypatch):
-    monkeypatch.setattr(rankings, "COLD_USER", 17)
-    monkeypatch.setattr(rankings, "COLD_MOVIE", 0)
+    monkeypatch.setattr(run, "COLD_USER", 17)
+    monkeypatch.setattr(run, "COLD_MOVIE", 0)
     columns = [(1, movie, 5, movie) for movie in range(20)] + [(2, movie, 5, movie) for movie in range(40)]
     case = Source.from_ratings(Interactions.from_columns(*np.array(columns).T)).case()
     rows = np.array([[17, 20, 21], [35, 34, 3]], dtype=np.int32)
@@ -150,7 +150,7 @@ def test_returning_visitors_are_answered_from_the_lists_of_all():
     source, started = Source.from_ratings(dataclasses.replace(data, times=later)), []
     found = [protocols.build(source, name) for name in ("returning", "per-user")]
     options = run.Options(ks=(5,), start_progress=lambda label: started.append(label) or print)
-    some, everybody = rankings.evaluate(found, [run.Spec("popularity", "popularity")], None, options)
+    some, everybody = run.evaluate(found, [run.Spec("popularity", "popularity")], None, options)
     assert len(started) == 1
     assert 0 < len(some.units) < len(everybody.units)
     of_all = dict(zip(everybody.units, everybody.values["popularity"]["ndcg@5"]))
@@ -251,7 +251,7 @@ def test_plots_are_drawn_and_parquet_holds_what_csv_holds(tmp_path):
     pytest.importorskip("matplotlib")
     pytest.importorskip("pyarrow")
     case, specs = Source.from_ratings(block_data()).case(), [run.Spec("popularity", "popularity")]
-    report.write_plots(tmp_path, list(rankings.evaluate([case], specs, None, run.Options())))
+    report.write_plots(tmp_path, list(run.evaluate([case], specs, None, run.Options())))
     assert [file.read_bytes()[:4] for file in tmp_path.glob("*.png")] == 2 * [b"\x89PNG"]
     for name in ("o.parquet", "o.csv"):
         report.write_table(tmp_path / name, [pd.DataFrame({"unit": [unit], "value": [0.5]}) for unit in "ab"])

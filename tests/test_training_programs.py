@@ -45,7 +45,7 @@ def settings_of(folder: Path) -> Any:
 
 
 def test_report_and_artifact_of_the_svd(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(run, "RANKING_BLOCK", 7)
+    monkeypatch.setattr(run, "_BATCH_BYTES", 1000)
     monkeypatch.setattr(train_svd_model, "RMSE_BLOCK", 11)
     folder = make_processed(tmp_path / "processed")
     train_svd_model.main(["--processed", str(folder), "--rank", "4", "--signal", "centered"])

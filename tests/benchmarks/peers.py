@@ -21,7 +21,7 @@ from model.evaluate import read_set
 from recommender import cli
 from recommender.evaluate import protocols, run
 from recommender.evaluate.protocols import Evaluation
-from recommender.evaluate.rankings import rating_errors, score_lists, start_report
+from recommender.evaluate.run import rating_errors, score_lists, start_report
 from recommender.learn import registry
 from tests.benchmarks import peer_runs, peer_tables
 from tests.benchmarks.tools import ROOT, flags
