@@ -7,7 +7,6 @@ filter -> metadata
 from __future__ import annotations
 
 import argparse
-import contextlib
 import csv
 import time
 from collections.abc import Mapping, Sequence
@@ -151,15 +150,9 @@ def run_steps(
     run = Run(arguments, settings)
     used = {name: {field: getattr(settings, field) for field in STEPS[name].settings} for name in steps}
     keep = [name for name, step in STEPS.items() if name not in steps and steps.keys().isdisjoint(step.made_from)]
-    is_new = not arguments.output.exists()
-    try:
-        with artifacts.replace_set(arguments.output, KIND, used, keep, STEP_OF) as stage:
-            for step in steps.values():
-                print(*step(run, stage), sep="\n  ", flush=True)
-    finally:
-        if is_new:
-            with contextlib.suppress(OSError):  # it has files now, or a step failed and it is empty
-                arguments.output.rmdir()
+    with artifacts.replace_set(arguments.output, KIND, used, keep, STEP_OF) as stage:
+        for step in steps.values():
+            print(*step(run, stage), sep="\n  ", flush=True)
     print(f"written to {arguments.output} in {time.perf_counter() - started:.1f} s")
 
 

@@ -97,7 +97,7 @@ def test_a_failed_writer_leaves_what_was_there(tmp_path: Path) -> None:
     assert (tmp_path / "x.txt").read_text() == "old"
     assert read(tmp_path / "old") == "1"
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
-    assert left == {"x.txt", "new", "old", "old/a.npy", "old/b.npy", "old/manifest.json"}
+    assert left == {"x.txt", "old", "old/a.npy", "old/b.npy", "old/manifest.json"}
 
 
 @dataclass(frozen=True)

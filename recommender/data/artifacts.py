@@ -45,29 +45,34 @@ def replace_set(
     """
     folder.mkdir(parents=True, exist_ok=True)
     stage = folder / ".tastevec-staging"
-    with exclusive(folder, str(folder)):
-        need_folder(folder, "folder", kind)
-        shutil.rmtree(stage, ignore_errors=True)  # left by a killed process
-        stage.mkdir()
-        try:
-            yield stage
-            old = _peek(folder)
-            files = {name: entry for name, entry in old["files"].items() if entry.get("step") in keep_steps}
-            used = {step: value for step, value in old["settings"].items() if step in keep_steps}
-            new = sorted(file.name for file in stage.iterdir())
-            need_folder(folder, "folder", kind, new)
-            for name in new:
-                files[name] = {"step": step_of[name] if step_of else next(iter(settings)), **_describe(stage / name)}
-            manifest = {"format_version": FORMAT_VERSION, "kind": kind, "settings": {**used, **settings}}
-            dump_json({**manifest, "files": files}, stage / MANIFEST)
-            for name in (MANIFEST, *new):
-                flush(stage / name)
-            for name in old["files"].keys() - files.keys():
-                (folder / Path(name).name).unlink(missing_ok=True)
-            for name in (MANIFEST, *new):
-                os.replace(stage / name, folder / name)
-        finally:
-            shutil.rmtree(stage, ignore_errors=True)
+    try:
+        with exclusive(folder, str(folder)):
+            need_folder(folder, "folder", kind)
+            shutil.rmtree(stage, ignore_errors=True)  # left by a killed process
+            stage.mkdir()
+            try:
+                yield stage
+                old = _peek(folder)
+                files = {name: entry for name, entry in old["files"].items() if entry.get("step") in keep_steps}
+                used = {step: value for step, value in old["settings"].items() if step in keep_steps}
+                new = sorted(file.name for file in stage.iterdir())
+                need_folder(folder, "folder", kind, new)
+                for name in new:
+                    step = step_of[name] if step_of else next(iter(settings))
+                    files[name] = {"step": step, **_describe(stage / name)}
+                manifest = {"format_version": FORMAT_VERSION, "kind": kind, "settings": {**used, **settings}}
+                dump_json({**manifest, "files": files}, stage / MANIFEST)
+                for name in (MANIFEST, *new):
+                    flush(stage / name)
+                for name in old["files"].keys() - files.keys():
+                    (folder / Path(name).name).unlink(missing_ok=True)
+                for name in (MANIFEST, *new):
+                    os.replace(stage / name, folder / name)
+            finally:
+                shutil.rmtree(stage, ignore_errors=True)
+    finally:
+        with contextlib.suppress(OSError):  # of a failed writer, it may be empty
+            folder.rmdir()
 
 
 def need_folder(folder: Path, flag: str = "--output", kind: str = "", names: Iterable[str] = ()) -> None:

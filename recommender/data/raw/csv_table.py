@@ -107,8 +107,8 @@ def fitted_rows(
         for cells in reader:
             is_empty = not (cells and cells[0]) and not "".join(cells).strip()
             if not is_empty and (len(cells) < least or "".join(cells[most:]).strip()):
-                quote = f", or put a text with {separator!r} in quotes" if len(cells) > most else ""
-                raise files.error(name, f"{len(cells)} columns, expected {most}: correct the line{quote}", line)
+                hint = f", put a text with {separator!r} in quotes, or name every column" if len(cells) > most else ""
+                raise files.error(name, f"{len(cells)} columns, expected {most}: correct the line{hint}", line)
             if not is_empty:
                 yield line, cells
             line = top + 1 + reader.line_num
