@@ -9,8 +9,18 @@ import pytest
 from model import generate_embeddings
 from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
 from recommender.linalg.rows import align, unit_rows
-from recommender.media.fusion import METHODS, FusionSettings, Views, apply, build_fused, fit, load_fitted
-from recommender.media.projections import Projection, cca, pca
+from recommender.media.fusion import (
+    METHODS,
+    FusionSettings,
+    Projection,
+    Views,
+    apply,
+    build_fused,
+    cca,
+    fit,
+    load_fitted,
+    pca,
+)
 from recommender.media.vector_files import Vectors, read_array, read_vectors
 from recommender.text.base import Identity
 from recommender.text.vectors import FUSED, MOVIES, VectorTable

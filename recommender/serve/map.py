@@ -1,7 +1,7 @@
 """The map of tastes: all movies on a plane, and where in it a person stands.
 
     x_i      = (unit(v_i / sd_i), unit(t_i))         v, sd: vectors and deviations of the session's Gaussian; t: texts
-    point_i  = (x_i - mean) @ D                      D: the first two principal directions (media/projections.py)
+    point_i  = (x_i - mean) @ D                      D: the first two principal directions (media/fusion.py)
     person   = mean of point_i over the N_BEST movies i of the highest scores now, unseen or not
 
 Both halves of x have length 1, so people and texts count alike, and the distance of two movies is that of their
@@ -21,7 +21,7 @@ from ..data import artifacts
 from ..data.catalog import NO_GENRES, Catalog
 from ..data.errors import ArtifactError, DataError
 from ..linalg.rows import top_n, unit_rows
-from ..media.projections import pca
+from ..media.fusion import pca
 from ..session.engine import SessionEngine
 from ..session.state import SessionState
 
