@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from model import evaluate_chat
-from recommender import models
 from recommender.chat import evaluation
 from recommender.chat.chat import Chat, ChatState, Turn
 from recommender.chat.client import ChatClient, RecordedClient
 from recommender.chat.evaluation import Moment, choose, measure, of_dialogues, of_people
+from recommender.chat.likes import Likes
 from recommender.chat.rerank import Candidate, MMRReranker
 from recommender.chat.turns import TurnLog
 from recommender.data.catalog import Movie
@@ -22,7 +22,6 @@ from recommender.evaluate.replay import make_folds
 from recommender.people.store import Remembered
 from recommender.text.dialogues import Dialogue
 from recommender.text.dialogues import Turn as Said
-from tests.tiny import with_own_models
 
 NAMED = ("retrieval", "score:a=1", "llm:blend=1")
 LAST = 300
@@ -35,8 +34,7 @@ def history(shipped):
     ratings = load_all(shipped.folder)
     some = ratings.take((ratings.user_ids % 20 == 0)[ratings.user_rows()])
     with pytest.MonkeyPatch.context() as patch:
-        for module in (evaluate_chat, models):
-            patch.setattr(module, "load_all", lambda folder: some)
+        patch.setattr(evaluate_chat, "load_all", lambda folder: some)
         yield some
 
 
@@ -105,13 +103,14 @@ def test_people_are_of_one_part_and_nothing_that_they_said_is_to_be_found(shippe
     assert 900 < parts["val"] < 1100
 
 
-def test_a_dialogue_is_heard_up_to_each_movie_that_was_liked(shipped):
+def test_a_dialogue_is_heard_up_to_each_movie_that_was_liked(shipped, monkeypatch):
     titles = {"1": "Heat (1995)", "2": "Fargo (1996)", "3": "Alien (1979)", "4": "The Matrix (1999)"}
     turns = ["I loved @1", "how about @2", "yes! anything with aliens?", "@3 then, or @4", "great, thanks"]
     said = tuple(Said(("seeker", "shipped")[i % 2], "", text) for i, text in enumerate(turns))
     dialogue = Dialogue("redial", "d", said, titles, ("1", "2", "3"))
-    alone = with_own_models(shipped)
-    given = [one for part in ("val", "test") for one in of_dialogues(alone, [dialogue], part)]
+    popular = Likes(shipped.models.get("popularity"), shipped.catalog)  # sooner there than the model of ratings
+    monkeypatch.setattr(Likes, "open", lambda recommender: popular)
+    given = [one for part in ("val", "test") for one in of_dialogues(shipped, [dialogue], part)]
     named = [shipped.row_of(titles[key]) for key in "123"]
     assert [one.relevant for one in given] == [{named[1]}, {named[2]}], (
         "not what was named first, nor what was not liked"

@@ -133,7 +133,7 @@ def test_rules_find_planted_tastes_and_nothing_in_shuffled_ones(name: str):
     hits = []
     for train in (data, shuffled):
         outcomes = []
-        for fold, truth in zip(make_folds(train, catalog, 3, 2, (0,)), make_folds(data, catalog, 3, 2, (0,))):
+        for fold, truth in zip(make_folds(train, catalog, 2, 2, (0,)), make_folds(data, catalog, 2, 2, (0,))):
             rule = fit_session_rule(name, fold.train, fold.catalog)
             outcomes += replay_all(rule, fold._replace(people=truth.people), 10, RULE_ALONE)
         hits.append(np.mean([outcome.rate for outcome in outcomes]))
