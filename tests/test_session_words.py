@@ -118,7 +118,8 @@ def test_movies_of_a_genre_that_is_said_no_to_come_last():
 def test_a_movie_that_others_should_be_like_is_not_among_them():
     catalog, rule = make_catalog(), make_rule("gaussian")
     vectors = TopicBackend().embed_texts(catalog.lines())
-    encoder = FreeText(catalog, rule, TopicBackend(), vectors, find_title={"movie one": 1}.get)
+    given = {"find_title": {"movie one": 1}.get, "similar": lambda row: vectors @ vectors[row]}
+    encoder = FreeText(catalog, rule, TopicBackend(), vectors, **given)
     rank = encoder.rank("something like Movie One")
     assert rank[1] == rank.min()
     assert set(np.argsort(-rank)[: N // 3 - 1] % 3) == {1}

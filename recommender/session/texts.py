@@ -57,9 +57,9 @@ class FreeText:
     backend: BaseEmbeddingBackend
     vectors: np.ndarray  # (n_movies, d) of the backend, zeros for a movie without a text
     keywords: Optional[KeywordMatch] = None  # of the same backend, where it has them
-    # for "like TITLE": the row of the movie of this name, and how much all movies are like that of a row, (n_movies,)
-    find_title: Callable[[str], Optional[int]] = lambda _: None
-    similar: Optional[Callable[[int], np.ndarray]] = None
+    # for "like TITLE": the row of the movie of this name, and how much all movies are like that of a row
+    find_title: Callable[[str], Optional[int]] = lambda name: None
+    similar: Callable[[int], np.ndarray] = lambda row: np.zeros(1)
 
     @classmethod
     def load(
@@ -122,7 +122,7 @@ class FreeText:
         contradictions = request.contradictions(len(self.vectors), float(of_tones))
         n_likes = max(1, sum(like.wanted for like in request.likes))
         for like in request.likes:
-            near = standardised(self.similarity(like.row))
+            near = standardised(self.similar(like.row))
             fit += near / np.float32(n_likes) if like.wanted else -np.maximum(near, 0)
             contradictions[like.row] += 1
         if words:
@@ -144,10 +144,6 @@ class FreeText:
 
     def _fame(self) -> np.ndarray:
         return standardised(np.log1p(self.catalog.n_ratings))
-
-    def similarity(self, row: int) -> np.ndarray:
-        """Return how much each movie is like that of a row, (n_movies,)."""
-        return self.vectors @ self.vectors[row] if self.similar is None else self.similar(row)
 
     def is_word(self, word: str) -> bool:
         """Return whether `word` (folded) stands in the text of a movie, or is a common one."""
