@@ -1,4 +1,4 @@
-"""`model.runsvd` as people meet it: whole transcripts, profiles, words, a terminal, and everything that it refuses."""
+"""`model.runsvd` as people meet it: a whole transcript, every command, words, a terminal, and all that it refuses."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ import pytest
 
 from model import runsvd
 from model.terminal import tastevec
+from model.terminal.answers import HELP, PROMPT, Command, read
 from recommender import cli
-from recommender.data.catalog import Catalog
-from recommender.data.errors import ArtifactError, ChoiceError
+from recommender.data.errors import ChoiceError
 from recommender.learn.svd import SvdModel
-from recommender.session.profiles import load_profile, save_profile
-from recommender.session.state import ANSWERS, Event
+from recommender.session.gaussian import Gaussian, GaussianSettings
+from recommender.session.policy import MovieFilter
+from recommender.session.taste_covariance import save_gaussian
 from recommender.text.generator import TasteEmbeddingConfig, TasteEmbeddingGenerator
-from tests.tiny import as_program, make_processed, run_on
+from tests.tiny import FILMS, as_program, make_processed, run_on
 
 ROOT = Path(__file__).resolve().parent.parent
-PROMPT = "   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > "
 # What the figures below are worked with, whatever the defaults become.
 RULE = ["--learning-rule", "moving-average", "--learning-rate", "0.15", "--genre-distance-penalty", "0.5"]
 RULE += ["--popularity-penalty", "0.1", "--diversity-boost", "0.1", "--shared-traits-weight", "0"]
@@ -62,9 +62,26 @@ def shown(done: Done) -> list[str]:
     return re.findall(r"^\d+\. (.*\))  ", done.stdout, flags=re.MULTILINE)
 
 
+def stored(path: Path) -> dict[str, object]:
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def make_session_data(folder: Path) -> Path:
+    """The nine movies, also for the conditional Gaussian, with the numbers that Letterboxd knows them by."""
+    make_processed(folder)
+    ids, vectors = np.array([movie[0] for movie in FILMS]), np.array([movie[4] for movie in FILMS], dtype=np.float32)
+    ones = np.ones(len(FILMS), dtype=np.float32)
+    fitted = Gaussian(vectors, 0.2 * ones, ones, np.linspace(0, 1, len(FILMS), dtype=np.float32), 100)
+    save_gaussian(folder / "artifacts" / "session", fitted, GaussianSettings(rank=2), ids, "train")
+    first, *rows = (listed := folder / "movie_metadata.csv").read_text(encoding="utf-8").splitlines()
+    rows = [f"{row},{number}0,000{number},en" for number, row in enumerate(rows, 1)]
+    listed.write_text("\n".join([f"{first},tmdbId,imdbId,original_language", *rows, ""]), encoding="utf-8")
+    return folder
+
+
 @pytest.fixture(scope="module")
 def processed(tmp_path_factory):
-    return make_processed(tmp_path_factory.mktemp("data") / "processed")
+    return make_session_data(tmp_path_factory.mktemp("data") / "processed")
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +97,20 @@ def with_texts(tmp_path_factory):
 # candidates u . m has mean .4133 and deviation .24; Gamma: (.7667 - .4133) / .24 - .5 * .25 - .1 * 30 / 40 = 1.272.
 TRANSCRIPT = """\
 tastevec: 9 movies, up to 2005. Name up to 4 that you love; Enter starts.
-Favorite 1 of 4: alpha
+Favorite 1 of 4: Y
+  No movie was shown yet: type titles, divided by ;  or t and what you want, in your own words: t slow science fiction
+  Enter starts, u takes the last title back, q quits; fav y is the title y.
+Favorite 1 of 4: u
+  No favorite to take back.
+Favorite 1 of 4: iota; delta
+  Iota (2001)  Comedy
+  Delta (1983)  Drama
+Favorite 3 of 4: U
+  Delta (1983) is taken back.
+Favorite 2 of 4: undo
+  Iota (2001) is taken back.
+Favorite 1 of 4: alpha, zeta
   Alpha (1980)  Action
-Favorite 2 of 4: zeta
   Which one?
   1  Zeta (2005)  Drama, War
   2  Zeta (1990)  Action, Drama
@@ -98,48 +126,131 @@ Favorite 3 of 4: gamma 7
   Its number, another title, or Enter for none of these:{space}
 Favorite 3 of 4: nope (2031)
   'nope (2031)' is too new: the newest movies here are of 2005.
-Favorite 3 of 4: beta the
+Favorite 3 of 4: fav beta, the
   The Beta (1981)  Action
 Favorite 4 of 4:{space}
 
 1. Gamma (1982)  Action, War
-   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > w
+> w
    Gamma (1982) has score +1.272, the sum of
      +0.694  your favorite Alpha (1980)
      +0.694  your favorite The Beta (1981)
      +0.083  your favorite Zeta (1990)
      -0.125  genres: it shares 75% of your favorites' genres
      -0.075  popularity: 30 people rated it
-   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > y
+> y
 
 2. Théta (1999)  Action
-   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > i
+> i
    No description of this movie here.
    genres: Action
+   language: English
    ratings: 8 people rated it
-   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > z
+> z
    'z' is not an answer: type y, n, s, x or l, or ? for all that can be said
-   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > n
+> n
 
 3. Zeta (2005)  Drama, War
-   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > u
+> u
 
 2. Théta (1999)  Action
-   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > u
+> u
 
 1. Gamma (1982)  Action, War
-   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > u
+> u
    nothing to undo: no movie has been answered
-   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > LIKE
+> list 3
+    1  Gamma (1982)  Action, War
+    2  Théta (1999)  Action
+    3  Zeta (2005)  Drama, War
+   Answer as in 1y 3n 4l; y alone answers the first.
+> 2y, 3x 1 later
+   Théta (1999): liked; Zeta (2005): not interested; Gamma (1982): for later
+
+4. Epsilon (1984)  Drama
+> u
+
+1. Gamma (1982)  Action, War
+> 2y 9n
+   no 9 in the list: it goes from 1 to 3; nothing was answered
+> 1n
+   Gamma (1982): disliked
 
 2. Théta (1999)  Action
-   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > q
+> 3y 1y
+   Gamma (1982) is answered already: nothing was heard
+> Seen  Y
+
+3. Zeta (2005)  Drama, War
+> only drama
+   filters: only Drama
+
+3. Zeta (2005)  Drama, War
+> 1984
+   filters: only Drama; 1984
+
+3. Epsilon (1984)  Drama
+> only war
+   no movie that is left passes these filters: widen them
+> u
+   filters: only Drama
+
+3. Zeta (2005)  Drama, War
+> any
+   filters: none
+
+3. Zeta (2005)  Drama, War
+> only comdy
+   no genre 'comdy': choose from Action, Comedy, Drama, War
+> only comedy
+   filters: only Comedy
+
+3. Iota (2001)  Comedy
+> fav gamma; iota
+  Gamma (1982)  Action, War
+  Iota (2001)  Comedy
+   favorites: 1 Alpha (1980); 2 Zeta (1990); 3 The Beta (1981); 4 Gamma (1982); 5 Iota (2001)
+
+No movies left: all were answered or are outside the filters.
+> y
+   nothing to answer 'like' to: no movie is left
+> i
+   no movie is left
+> list
+   no movie is left
+> u
+   favorites: 1 Alpha (1980); 2 Zeta (1990); 3 The Beta (1981)
+
+3. Iota (2001)  Comedy
+> unfav 1
+   favorites: 1 Zeta (1990); 2 The Beta (1981)
+
+3. Iota (2001)  Comedy
+> unfav nothing
+   no favorite 'nothing': again lists them, with numbers
+> +
+   this learning rule has no familiarity: only conditional-gaussian has
+> again
+   favorites: 1 Zeta (1990); 2 The Beta (1981)
+   filters: only Comedy
+   disliked: Gamma (1982)
+   liked: Théta (1999)
+
+3. Iota (2001)  Comedy
+> l
+
+No movies left: all were answered or are outside the filters.
+> q
 
 You liked 1:
-  Gamma (1982)
+  Théta (1999)
+
+For later 1:
+  Iota (2001)
 Goodbye.
-""".replace("{space}", " ")
-TYPED = "alpha\nzeta\n2\nALPHA\nnope nope\ngamma 7\n\nnope (2031)\nbeta the\n\nw\ny\ni\nz\nn\nu\nu\nu\nLIKE\nq\n"
+""".replace("{space}", " ").replace("\n> ", "\n" + PROMPT)
+_asked = [line for line in TRANSCRIPT.splitlines() if line.startswith((PROMPT, "Favorite", "  Its number"))]
+TYPED = "".join(re.split("> |: ", line, maxsplit=1)[1] + "\n" for line in _asked)
 
 
 def test_a_whole_session_through_a_pipe_and_from_another_folder(processed, tmp_path):
@@ -150,6 +261,65 @@ def test_a_whole_session_through_a_pipe_and_from_another_folder(processed, tmp_p
     assert (done.returncode, done.stdout, done.stderr) == (0, TRANSCRIPT, "")
 
 
+READ = [
+    *((text, Command("answer", "like")) for text in ("y", "YES", "like", " seen   yes ")),
+    *((text, Command("answer", "dislike")) for text in ("n", "no", "seen n")),
+    *((text, Command("answer", text.casefold())) for text in ("Not Interested", "skip", "later")),
+    ("t Slow  Sci-Fi", Command("tell", "Slow  Sci-Fi")),
+    ("list", Command("list", 5)),
+    *((text, Command("favorite", "heat, fargo")) for text in ("fav Heat, Fargo", "favorite heat, fargo")),
+    *((text, Command("several", {1: "like", 12: "not interested"})) for text in ("1y 12x", "12 X,1yes", "1y12x")),
+]
+FILTERS = [
+    ("only comedy, sci-fi and war", MovieFilter(("comedy", "sci-fi", "war"), ("Drama",), 1980, 1985)),
+    ("only noir or comedies", MovieFilter(("Film-Noir", "Comedy"), ("Drama",), 1980, 1985)),
+    ("not horror or drama", MovieFilter(("Action",), ("Drama", "horror", "drama"), 1980, 1985)),
+    *((text, MovieFilter(("Action",), ("Drama",), *years)) for text, years in (
+        ("1990s", (1990, 1999)), ("1994", (1994, 1994)), ("1990-", (1990, None)), ("1990-1999", (1990, 1999)),
+        ("-1970", (None, 1970)), ("after 2000", (2001, None)), ("before 1980", (None, 1979)),
+        ("only 1990s", (1990, 1999)), ("80s and 90s", (1980, 1999)), ("the seventies", (1970, 1979)),
+    )),
+    ("any", MovieFilter()),
+]  # fmt: skip
+UNREAD = [
+    *((text, "is not an answer: type y") for text in ("", "yy", "seen", "seen s", "after", "only", "not ")),
+    ("something funny", "n, s, t and what you want"),
+    *((text, "one answer, as in 1y 3n 4l") for text in ("7", "1 2, 3", "1y 2q", "1y 1n", "1y or 2", "1999-1990")),
+    *((f"list {n}", "give a number from 1 to 20") for n in ("0", "21", "x", "-1", "9" * 5000)),
+    ("fav", "which movie?"),
+    ("t", "Say what you want after the t"),
+]
+
+
+def test_lines_are_read_as_people_mean_them(processed):
+    for text, command in READ:
+        assert read(text) == command, text
+    before = MovieFilter(("Action",), ("Drama",), 1980, 1985)
+    for text, wanted in FILTERS:
+        assert read(text).about(before) == wanted, text
+    for text, message in UNREAD:
+        with pytest.raises(ChoiceError, match=message):
+            read(text)
+    for key in HELP:
+        assert read(key.split()[0] + (" war" if " " in key and key[0] in "tfuo" else "")), key
+    said = run("alpha\n\n?\nq\n", "--processed", processed).stdout.split("> ?\n")[1].split(PROMPT)[0].splitlines()
+    assert len(said) < 24
+    assert max(map(len, [PROMPT, *said])) < 80
+
+
+def test_familiarity_moves_by_fifths_and_says_where_it_stands(processed):
+    typed, no_turns = "zeta 1990\n\n" + "+\n" * 4 + "u\n" + "-\n" * 6, ["--favorite-turn-weight", "0"]
+    done = run(typed, "--processed", processed, rule=no_turns)
+    steps = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("   familiarity: ")]
+    assert steps == ["0.75", "0.95", "1.00", "0.95", "0.75", "0.55", "0.35", "0.15", "0.00"]
+    assert done.stdout.count("already: it goes from 0 to 1") == 2
+    known, own = (
+        shown(run("zeta 1990\n\n", "--processed", processed, "--familiarity", dial, rule=no_turns)) for dial in "10"
+    )
+    assert known != own
+    assert known[0] == shown(done)[3]
+
+
 def test_tastevec_names_every_program_and_starts_a_session_by_its_flags(processed):
     def tastevec_(*flags: object, typed: str = "") -> Done:
         return run(typed, *flags, main=tastevec.main, rule=[])
@@ -158,10 +328,9 @@ def test_tastevec_names_every_program_and_starts_a_session_by_its_flags(processe
     session = run(typed, "--processed", processed)
     assert tastevec_(*flags, typed=typed) == tastevec_("session", *flags, typed=typed) == session
     listed = tastevec_()
-    assert (listed.returncode, listed.stderr) == (0, "")
     assert all(re.search(rf"^  {command}  ", listed.stdout, flags=re.MULTILINE) for command in tastevec.COMMANDS)
     helps = [tastevec_(*command.split(), "--help") for command in tastevec.COMMANDS]
-    assert {(said.returncode, said.stderr) for said in helps} == {(0, "")}
+    assert {(said.returncode, said.stderr) for said in [listed, *helps]} == {(0, "")}
     assert len({re.match("usage: python -m .*", said.stdout)[0] for said in helps}) == len(helps)
     assert "train svd" in refused(tastevec_("train"))
     assert "no command 'dance'" in refused(tastevec_("dance", "--seed", "1"))
@@ -177,18 +346,18 @@ def test_end_of_input_quits_cleanly_anywhere_and_a_tie_can_be_asked_about_for_ev
 
 
 def test_filters_and_the_end_of_the_list(processed):
-    def left(*flags: str) -> list[str]:
-        done = run("alpha\nzeta 1990\n\n" + "s\n" * 9, "--processed", processed, *flags)
+    everything = ["Delta", "Epsil", "Gamma", "The B", "Théta", "Zeta "]
+    for flags, expected in (
+        ("", everything),
+        ("--genre war", ["Gamma", "Zeta "]),
+        ("--exclude-genre Drama --exclude-genre War", ["The B", "Théta"]),
+        ("--year 1981-1983", ["Delta", "Gamma", "The B"]),
+        ("--year 1999-", ["Théta", "Zeta "]),
+        ("--year=-1981", ["The B"]),
+    ):
+        done = run("alpha\nzeta 1990\n\n" + "s\n" * 9, "--processed", processed, *flags.split())
+        assert sorted(name[:5] for name in shown(done)) == expected
         assert "No movies left" in done.stdout
-        return sorted(name[:5] for name in shown(done))
-
-    assert left() == ["Delta", "Epsil", "Gamma", "The B", "Théta", "Zeta "]
-    assert left("--genre", "war") == ["Gamma", "Zeta "]
-    assert left("--exclude-genre", "Drama", "--exclude-genre", "War") == ["The B", "Théta"]
-    assert left("--year", "1981-1983") == ["Delta", "Gamma", "The B"]
-    assert left("--year", "1999-") == ["Théta", "Zeta "]
-    assert left("--year=-1981") == ["The B"]
-    assert left("--year", "1984") == ["Epsil"]
 
 
 def test_info_has_the_average_and_the_place_in_the_decade(tmp_path):
@@ -228,212 +397,23 @@ def test_no_program_prints_what_commands_a_terminal():
     assert (first, error[:21], len(error) < 1100) == ("a[31m5m  b", "tastevec: a[31m5m b a", True)
 
 
-def stored(path: Path) -> dict[str, object]:
-    return dict(json.loads(path.read_text(encoding="utf-8")))
-
-
-def test_a_profile_is_kept_only_when_asked_and_resumes_where_it_stood(processed, tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    profiles = tmp_path / "data" / "tastevec" / "profiles"
-    flags = ["--processed", processed]
-    assert run("alpha\n\ny\n", *flags).returncode == 0
-    assert list(tmp_path.iterdir()) == []
-    first = run("alpha\nzeta 1990\n\ny\nn\n", *flags, "--save", "ann")
-    ann = stored(profiles / "ann.json")
-    assert (ann["favorites"], [answer for _, answer in ann["answers"]]) == ([1, 6], ["like", "dislike"])
-    again = run("w\n", *flags, "--resume", "ann")
-    assert "Welcome back, ann: favorites 2, answers 2." in again.stdout
-    assert shown(again) == shown(first)[2:]  # the movie on which the first session stopped
-    assert run("u\ns\n", *flags, "--resume", "ann").returncode == 0
-    assert [answer for _, answer in stored(profiles / "ann.json")["answers"]] == ["like", "skip"]
-    assert "profile 'ann' exists" in refused(run("", *flags, "--save", "ann"))
-    assert run("y\n", *flags, "--resume", "ann", "--save", "bob").returncode == 0
-    assert [len(stored(profiles / f"{name}.json")["answers"]) for name in ("bob", "ann")] == [3, 2]
-
-
-def test_a_killed_session_keeps_every_answer_and_nobody_else_may_use_its_profile(processed, tmp_path):
-    flags = ["--processed", processed, "--profiles", tmp_path]
-    first = Terminal(*flags[1:2], *RULE, *flags[2:], "--save", "ann")
-    first.wait_for("Favorite 1", "alpha\n\ny\nn\n")
-    first.wait_for("3. ")
-    assert "another process is using profile 'ann'" in refused(run("", *flags, "--resume", "ann"))
-    os.kill(first.pid, signal.SIGKILL)
-    assert first.exit_code() == -signal.SIGKILL
-    assert len(stored(tmp_path / "ann.json")["answers"]) == 2
-    assert run("", *flags, "--resume", "ann").returncode == 0
-
-
-PLAIN = '{"format_version": 1, "seed": 0, "favorites": [1], "answers": []}'
-WORDS = '"answers": [[2, "like"]], "words": '
-PROFILES = [
-    *((text, "is damaged") for text in ("", "{", "[" * 100_000)),
-    ("[]", "[] is no profile"),
-    *((PLAIN.replace("1,", f"{n},"), f"format_version: {n} is not 1, 2 or 3") for n in ("9", "'2'", "1.0", "True")),
-    (PLAIN.replace('"seed": 0, ', ""), "seed: None is not a whole number"),
-    (PLAIN.replace('"seed": 0', '"seed": 0, "seed": 1'), "key 'seed' is given twice"),
-    *((PLAIN.replace(": 0", f": {n}"), f"seed: {n} is not a whole") for n in ("-4", "0.5", "'1'", "True", "None")),
-    (PLAIN.replace(": 0", ": Infinity"), "seed: inf is not a whole number"),
-    (PLAIN.replace(": 0", f": {'9' * 5000}"), f"seed: {'9' * 57}... is not a whole number"),
-    *((PLAIN.replace("[1]", n), f"favorites: {n} is not a list") for n in ("'1'", "1", "{'a': 1}", "None")),
-    *((PLAIN.replace("[1]", f"[1, {n}]"), f"favorites: {n} is not") for n in ("'x'", "2.9", "True", "-2", "[2]", "{}")),
-    (PLAIN.replace("[1]", f"[{'9' * 5000}]"), f"favorites: {'9' * 57}... is not a movie id"),
-    (PLAIN.replace("[1]", "[1, 2, 1]"), "movie 1 is there twice"),
-    (PLAIN.replace("[]", '[[1, "like"]]'), "movie 1 is there twice"),
-    (PLAIN.replace("[1]", "[77]"), "none of the favorites is in this"),
-    *(
-        (PLAIN.replace("[]", f"[{answer}]"), f"answers: {answer} is not [movie id, one of like, dislike")
-        for answer in ("[2, 'maybe']", "[2]", "['2', 'like']", "[2, 'like', 3]", "2", "[2, ['like']]", "None")
-    ),
-    *(
-        (PLAIN.replace('"answers": []', WORDS + words), message)
-        for words, message in (
-            *((f"[{n}]", f"words: {n} is not [text") for n in ("['a', -1]", "['a']", "[1, 2, 3]", "['a', '0']", "'a'")),
-            ("'ab'", "words: 'ab' is not a list"),
-            ('[["\\ud800", 0]]', "it cannot be written back"),
-        )
-    ),
-    *(
-        (PLAIN.replace("{", '{"x": ' + n + ", "), "cannot be written back")
-        for n in ("NaN", "1e999", '{"y": "\\udfff"}', "9" * 5000)
-    ),
-]
-
-
-def as_json(text: str) -> str:
-    return re.sub("'|True|None", lambda found: {"'": '"', "True": "true", "None": "null"}[found[0]], text)
-
-
-def test_profiles_that_are_not_understood_are_refused_and_left_alone(processed, tmp_path):
-    for text, message in PROFILES:
-        (tmp_path / "ann.json").write_text(as_json(text))
-        line = refused(run("", "--processed", processed, "--profiles", tmp_path, "--resume", "ann"))
-        assert re.search(f"ann.json.*{re.escape(message)}", line), text[:200]
-        assert len(line) < 400
-        assert (tmp_path / "ann.json").read_text() == as_json(text)
-
-
-@pytest.mark.dev
-def test_any_file_as_a_profile_is_understood_in_full_or_refused_and_left_alone(processed, tmp_path):
-    hypothesis = pytest.importorskip("hypothesis")
-    some = hypothesis.strategies
-    catalog, path = Catalog.load(processed), tmp_path / "ann.json"
-    words = some.text(some.characters(exclude_categories=()), max_size=3)
-    leaf = some.none() | some.booleans() | some.integers(-2, 12) | some.integers() | some.floats() | words
-    value = some.recursive(leaf, lambda inner: some.lists(inner) | some.dictionaries(words, inner), max_leaves=6)
-    ids = some.lists(some.integers(0, 12), max_size=4)
-    answers = some.lists(some.tuples(some.integers(0, 12), some.sampled_from([*ANSWERS, "maybe"])), max_size=4)
-    spoken = some.lists(some.tuples(words, some.integers(-1, 4)), max_size=3)
-    keys = {"format_version": some.integers(0, 4), "seed": leaf, "favorites": ids, "answers": answers, "words": spoken}
-    near = some.fixed_dictionaries({}, optional={**{key: kind | value for key, kind in keys.items()}, "note": value})
-    good = {**keys, "format_version": some.just(3), "seed": some.integers(0, 9)}
-    wanted = some.fixed_dictionaries({}, optional={"genres": some.just(["War"]), "last_year": some.none() | leaf})
-    choices = {"familiarity": some.none() | some.floats(-0.1, 1), "filter": wanted, "backend": some.just("minilm")}
-    files = (value | near | some.fixed_dictionaries(good, optional=choices)).map(lambda made: json.dumps(made).encode())
-
-    @hypothesis.settings(max_examples=int(os.environ.get("EXAMPLES", "200")), deadline=None, database=None)
-    @hypothesis.given(files | some.binary())
-    def check(content: bytes) -> None:
-        path.write_bytes(content)
-        refusal, known = "", {}
-        try:
-            state, known, _ = load_profile(path, catalog)
-        except ArtifactError as error:
-            refusal = str(error)
-        else:
-            save_profile(path, catalog, state, known)
-            assert load_profile(path, catalog)[0] == state
-        assert known or path.read_bytes() == content
-        assert bool(known) != refusal.startswith(str(path))
-        if known and 9 not in {*known["favorites"], *(movie for movie, _ in known["answers"])}:
-            more = state._replace(answers=(*state.answers, Event(8, "like")))
-            save_profile(path, catalog, more, known)
-            said, kept = {"words": [], **json.loads(content), "format_version": 3}, json.loads(path.read_bytes())
-            for key in ("favorites", "answers", "words"):  # movies that the catalogue lacks change places
-                assert len(kept[key]) == len(said.pop(key)) + (key == "answers")
-            assert said.items() <= kept.items()
-            assert load_profile(path, catalog)[0] == more
-
-    check()
-
-
-def test_what_a_profile_holds_beyond_this_catalogue_is_kept(processed, tmp_path):
-    answers = [[88, "like"], [89, "skip"], [3, "like"], [5, "dislike"]]
-    profile = {"note": {"mine": [1.5, None]}, "favorites": [1, 2, 98, 99], "answers": answers, "format_version": 2}
-    path, flags = tmp_path / "ann.json", ["--processed", processed, "--profiles", tmp_path]
-    for text in (
-        json.dumps({**profile, "seed": 3, "words": []}),
-        "\ufeff" + json.dumps({**profile, "seed": 3, "format_version": 1}, indent=2).replace("\n", "\r\n"),
-    ):
-        path.write_bytes(text.encode())
-        done = run("i\nw\nq\n", *flags, "--resume", "ann", rule=[])
-        assert (done.returncode, path.read_bytes()) == (0, text.encode())  # nothing was said, so nothing is written
-        assert "4 movies of the profile are not in this catalogue" in done.stdout
-        assert "'note' of the profile is not known here" in done.stdout
-        assert "favorites 2, answers 2" in done.stdout
-        run("u\nu\ny\n", *flags, "--resume", "ann", rule=[])
-        found = stored(path)
-        (liked,) = (movie for movie, answer in found["answers"] if movie not in (88, 89))
-        said = {"answers": [[88, "like"], [89, "skip"], [liked, "like"]], "words": []}
-        assert {**profile, "format_version": 3, "seed": 3, **said} == found
-    assert run("q\n", *flags, "--resume", "ann", "--save", "bob", rule=[]).returncode == 0
-    assert stored(tmp_path / "bob.json") == found
-
-
-def test_words_keep_their_place_among_movies_that_a_catalogue_lacks(with_texts, tmp_path):
-    answers, words = [[3, "like"], [88, "like"], [5, "skip"], [89, "like"]], [["war", 1], ["heist", 2], ["war", 4]]
-    profile = {"format_version": 2, "seed": 0, "favorites": [1], "answers": answers, "words": words}
-    (tmp_path / "ann.json").write_text(json.dumps(profile))
-    done = run("w\ny\nt drama\nq\n", "--processed", with_texts, "--profiles", tmp_path, "--resume", "ann")
-    found = stored(tmp_path / "ann.json")
-    assert (done.returncode, found["answers"][:2], len(found["answers"])) == (0, answers[1::2], 5)
-    assert found["words"] == [["war", 3], ["heist", 3], ["war", 4], ["drama", 5]]
-
-
-def test_words_in_a_session_are_read_explained_and_undone(with_texts):
-    done = run("alpha\n\nt\nt War\nw\nu\nt  heist \nq\n", "--processed", with_texts)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "   Say what you want after the t, such as: t slow atmospheric science fiction\n" in done.stdout
+def test_words_in_a_session_are_read_explained_and_undone(processed, with_texts):
+    done = run("alpha\n\nt War\nw\nu\nt 7\nt  heist \nq\n", "--processed", with_texts)
     first, *others = shown(done)
     assert others == ["Gamma (1982)", first, "The Beta (1981)"]  # the one of war and action, the one of that keyword
     total = float(re.search(r"has score ([+-][\d.]+), the sum of", done.stdout)[1])
     terms = re.findall(r"^ *([+-]\d+\.\d+)  (.*)$", done.stdout, flags=re.MULTILINE)
     assert sum(float(value) for value, _ in terms) == pytest.approx(total, abs=0.003)
     assert [label for _, label in terms[:2]] == ['your words "War"', "your favorite Alpha (1980)"]
+    assert f"{PROMPT}t 7\n   no movie here has anything of '7': try other words\n{PROMPT}t" in done.stdout
     # in one short line, without what a terminal obeys
     typed = ["alpha", "", "t \x1b[31mwar\u202e " + "heist " * 50, "w", *(f"t war {i}" for i in range(8)), "w", "q", ""]
     done = run("\n".join(typed), "--processed", with_texts)
     assert f'  your words "{("[31mwar " + "heist " * 50)[:57]}..."\n' in done.stdout
     assert re.search(r"  your other \d+ answers and words together\n", done.stdout)
-
-
-def test_words_alone_start_a_session_and_are_kept_in_a_profile(with_texts, tmp_path):
-    flags = ["--processed", with_texts, "--profiles", tmp_path]
-    first = run("\ny\nt war\n", *flags, "--like", "heist", "--save", "ann")
-    assert "Name up to 4 that you love; Enter starts.\nFavorite 1 of 4: \n\n1. " in first.stdout
-    ann = stored(tmp_path / "ann.json")
-    assert (ann["favorites"], ann["words"]) == ([], [["heist", 0], ["war", 1]])
-    asked = run("\nt 7\n\nt heist\n\nt War\nq\n", *flags)  # the same, at the prompt for favorites
-    assert asked.stdout.count("Name at least one movie") == 2
-    assert shown(asked)[0] == shown(first)[0]
-    odd = run("\n", *flags, "--like", "heist \udcff", "--save", "bob")  # no text, as a shell may give it
-    assert odd.returncode == 0
-    assert stored(tmp_path / "bob.json")["words"] == [["heist ", 0]]
-    again = run("w\nu\nu\n", *flags, "--resume", "ann")
-    assert "Welcome back, ann: favorites 0, answers 1, wishes in words 2." in again.stdout
-    assert shown(again)[0] == shown(first)[-1]
-    run("", *flags, "--resume", "ann", "--like", "drama")
-    ann = stored(tmp_path / "ann.json")
-    assert (ann["answers"], ann["words"]) == ([], [["heist", 0], ["drama", 0]])
-
-
-def test_words_that_cannot_be_read_change_nothing(processed, with_texts):
-    done = run("alpha\n\nt 7\nq\n", "--processed", with_texts)
-    assert f"{PROMPT}t 7\n   no movie here has anything of '7': try other words\n{PROMPT}q\n" in done.stdout
-    done = run("", "--processed", with_texts, "--like", "7")
-    assert (refused(done), done.stdout) == ("tastevec: no movie here has anything of '7': try other words\n", "")
-    done = run("alpha\n\nt war\ny\nq\n", "--processed", processed)
+    # without text vectors
     command = f"run python -m model.generate_embeddings --processed {processed} --backend minilm"
+    done = run("alpha\n\nt war\ny\nq\n", "--processed", processed)
     assert command in done.stdout
     assert len(shown(done)) == 2
     assert command in refused(run("", "--processed", processed, "--like", "war"))
@@ -455,8 +435,6 @@ def test_a_service_on_the_network_reads_words_and_nothing_said_is_kept(tmp_path,
 
 FLAGS = [
     ("--year soon", "'soon' is not a year or a range: write 1994, 1990-1999, 1990- or -1970"),
-    ("--year 1999-1990", "'1999-1990' is not a year or a range"),
-    ("--seed -1", "'-1' is not a whole number from 0"),
     *((f"--{flag} {'9' * 5000}", f"{'9' * 40}...") for flag in ("seed", "year", "n-favorites")),
     ("--like war --backend nope", "nope"),
     ("--base-url http://localhost", "--base-url and --model belong to the backend http"),
@@ -464,41 +442,28 @@ FLAGS = [
     ("--year 1920", "no movie passes --genre, --exclude-genre and --year together: widen one of them"),
     ("--save ../x", "profile name '../x': use up to 64 letters"),
     ("--resume nobody", "no profile 'nobody' in"),
-    (
-        "--learning-rate 0.5 --learning-rule conditional-gaussian",
-        "--learning-rate and --negative-weight belong to the moving",
-    ),
+    ("--group a --group b --save c", "a group's session is not saved"),
+    ("--learning-rate 0.5", "--learning-rate and --negative-weight belong to the moving average"),
     ("--diversity-band-low 0.9", "diversity_band_low 0.9 is above diversity_band_high 0.5: give the lower"),
     ("--resume ann --seed 3", "--seed 3 with --resume: the profile has its own seed: omit --seed"),
     ("--n-favorites 0", "--n-favorites: 0 is out of range"),
     ("--config nowhere.yaml", "no settings file at nowhere.yaml"),
     ("--processed nowhere", "no movie list at nowhere"),
-    ("--processed setup.cfg", "setup.cfg"),
     ("--profiles setup.cfg --save ann", "setup.cfg"),
     ("--like-a-boss", "unrecognized arguments: --like-a-boss"),
 ]
+DAMAGE = {"artifacts/svd/movie_embeddings.npy": "short", "movie_popularity.json": '{"1": "x"}'}
 
 
-def test_flags_that_are_refused(processed):
-    rule = ["--learning-rule", "moving-average"]
+def test_flags_and_damaged_data_are_refused(processed, tmp_path):
     for flags, message in FLAGS:
-        assert message in refused(run("alpha\n\ny\n", "--processed", processed, *flags.split(), rule=rule))
-
-
-DAMAGE = [
-    ("artifacts/svd/movie_embeddings.npy", "short", "movie_embeddings.npy is damaged or from another run"),
-    ("movie_popularity.json", '{"1": "x"}', "movie_popularity.json"),
-]
-
-
-def test_damaged_data(tmp_path):
-    for number, (name, text, message) in enumerate(DAMAGE):
+        assert message in refused(run("alpha\n\ny\n", "--processed", processed, *flags.split(), rule=[]))
+    for number, (name, text) in enumerate(DAMAGE.items()):
         folder = make_processed(tmp_path / str(number))
         (folder / name).write_text(text)
         line = refused(run("", "--processed", folder))
-        assert message in line
-        # the command makes this folder again, not the shipped one
-        assert str(folder) in line.split("run python")[-1]
+        assert Path(name).name in line
+        assert str(folder) in line.split("run python")[-1]  # makes this folder again, not the shipped one
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a shell that can close a stream")
@@ -551,6 +516,21 @@ class Terminal:
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         os.close(self.handle)
         return code
+
+
+def test_a_terminal_completes_titles_only_colors_and_wraps_lines(processed, tmp_path):
+    terminal = Terminal(processed, "--save", "ann", "--profiles", str(tmp_path), COLUMNS="40")
+    terminal.wait_for("Favorite 1 of 4: ", "gam\t\n")
+    terminal.wait_for("\033[1mGamma (1982)\033[0m  \033[2mAction, War\033[0m")
+    terminal.wait_for("Favorite 2 of 4: ", "\n")
+    terminal.wait_for("[?] > ", "READ\t\t!\n")  # a file's name, where one stands
+    terminal.wait_for("READ!")
+    terminal.wait_for("[?] > ", "fav io\t\n")
+    terminal.wait_for("1 Gamma (1982); 2 Iota\r\n     (2001)")
+    terminal.wait_for("[?] > ", "\x04")
+    terminal.wait_for("Saved as profile ann")
+    assert terminal.exit_code() == 0
+    assert stored(tmp_path / "ann.json")["favorites"] == [3, 9]
 
 
 def test_no_color_is_obeyed_and_ctrl_c_says_goodbye(processed):

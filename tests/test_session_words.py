@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import numpy as np
@@ -15,10 +14,8 @@ from recommender.learn.svd import SvdModel
 from recommender.session.cold_start import fill_gaussian
 from recommender.session.gaussian import Gaussian
 from recommender.session.policy import PolicySettings
-from recommender.session.profiles import load_profile, save_profile
 from recommender.session.rules import MovingAverage
 from recommender.session.session import Session
-from recommender.session.state import Event, SessionState, Utterance
 from recommender.session.texts import CONTRADICTION, LENGTH, MOST_LETTERS, FreeText
 from recommender.text.base import Identity
 from recommender.text.vectors import MOVIES, VectorTable
@@ -123,26 +120,6 @@ def test_a_movie_that_others_should_be_like_is_not_among_them():
     rank = encoder.rank("something like Movie One")
     assert rank[1] == rank.min()
     assert set(np.argsort(-rank)[: N // 3 - 1] % 3) == {1}
-
-
-def test_words_are_kept_in_profiles_as_they_were_said(tmp_path):
-    engine = make_engine("gaussian")
-    state = engine.tell(engine.step(engine.start([0, 3], words=["robots"]), "like"), "paris, été")
-    path = tmp_path / "ann.json"
-    for kept in (engine.start([], words=["robots"]), state):
-        save_profile(path, engine.catalog, kept)
-        assert engine.resume(load_profile(path, engine.catalog)[0]) == kept
-    # a movie that the catalogue lost: words keep their place among the answers that are left
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    stored["answers"].insert(0, [999_999, "skip"])
-    stored["words"] = [["robots", 0], ["paris", 1], ["chess", 2]]
-    path.write_text(json.dumps(stored), encoding="utf-8")
-    lost, _, notes = load_profile(path, engine.catalog)
-    assert (notes[0][:8], lost.answers) == ("1 movies", state.answers)
-    assert lost.utterances == (Utterance("robots", 0), Utterance("paris", 0), Utterance("chess", 1))
-    old = {"format_version": 1, "seed": 0, "favorites": [10], "answers": [[20, "like"]]}
-    path.write_text(json.dumps(old), encoding="utf-8")
-    assert load_profile(path, engine.catalog)[0] == SessionState((0,), (Event(1, "like"),))
 
 
 def test_movies_that_nobody_rated_are_placed_by_their_texts(tmp_path):
