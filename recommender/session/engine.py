@@ -168,7 +168,7 @@ class SessionEngine:
     def scores(self, state: SessionState) -> np.ndarray:
         """Return the score of every movie (n_movies,) float32, up to one constant; -inf for excluded movies."""
         total = self.points(state, answered := state.answered)
-        if turn := self._turn(state, answered):
+        if turn := self._turn(state):
             total += turn[1]
         total[answered] = -np.inf
         return total
@@ -178,16 +178,15 @@ class SessionEngine:
         context, answered = self.context(state), state.answered if answered is None else answered
         scores = self.rule_of(state).scores(self._events(state))
         mean, deviation = context.moments(scores, answered)
-        # The mean is the same for all candidates, so without words it does not change the choice.
         if state.utterances:
             total = np.tanh((scores - np.float32(mean)) / np.float32(BOUND * deviation))
             total *= np.float32(BOUND * self._model_weight(state))
-        else:
+        else:  # the mean, the same for all, does not change the choice
             total = scores * np.float32(self._model_weight(state) / deviation)
         total += context.fixed
-        change = self._traits_change(state, context, answered)
-        if change is not None:
-            total += change
+        traits = self._traits(state, context, answered)
+        if traits is not None:
+            total += traits
         for points in self.fits(state):
             total += points
         return np.asarray(total)
@@ -208,16 +207,14 @@ class SessionEngine:
         candidates = context.allowed.copy()
         candidates[answered] = False
         candidates[[*rows]] = True  # a movie restored by undo may be outside a later filter
-        listed, events = np.flatnonzero(candidates), self._events(state)
-        table = self.rule_of(state).contributions(events, listed)  # (1 + n_events, n_candidates)
-        totals = np.zeros(len(candidates), dtype=np.float32)
-        totals[listed] = table.sum(axis=0)
-        _, deviation = context.moments(totals, answered)
+        listed, events, rule = np.flatnonzero(candidates), self._events(state), self.rule_of(state)
+        _, deviation = context.moments(rule.scores(events), answered)
+        table = rule.contributions(events, listed)  # (1 + n_events, n_candidates)
         mean, fits = table.mean(axis=1), [*zip(state.utterances, self.fits(state))]
-        terms, change = context.terms, self._traits_change(state, context, answered)
-        if change is not None:
-            terms = {**terms, "traits": terms["traits"] + change}
-        turn, explained = self._turn(state, answered), []
+        terms, traits = context.terms, self._traits(state, context, answered)
+        if traits is not None:
+            terms = {**terms, "traits": traits}
+        turn, explained = self._turn(state), []
         for row in rows:
             gains = (table[:, np.searchsorted(listed, row)] - mean) / deviation
             if state.utterances and (z := gains.sum()):
@@ -234,20 +231,21 @@ class SessionEngine:
             explained.append(reasons)
         return explained
 
-    def _traits_change(
-        self, state: SessionState, context: SessionContext, answered: np.ndarray
-    ) -> Optional[np.ndarray]:
-        """Return the points (n_movies,) that answers and words add to the traits, None for no change."""
+    def _traits(self, state: SessionState, context: SessionContext, answered: np.ndarray) -> Optional[np.ndarray]:
+        """Return the points (n_movies,) of what is shared, None for none; they step back beside words."""
+        weight = self.policy.shared_traits_weight * (BESIDE_WORDS if state.utterances else 1)
+        if not state.favorites or weight <= 0:
+            return None
         counted = np.fromiter(map(TRAITS_COUNT.__getitem__, map(itemgetter(1), state.answers)), np.float32)
-        return context.traits_change(answered, counted, bool(state.utterances))
+        return np.float32(weight) * context.traits(answered, counted)
 
-    def _turn(self, state: SessionState, answered: np.ndarray) -> Optional[tuple[int, np.ndarray]]:
+    def _turn(self, state: SessionState) -> Optional[tuple[int, np.ndarray]]:
         """Return the favorite whose turn it is, a row, and the points of that (n_movies,); None if it is nobody's."""
         n_heard = len([*itertools.islice((one for one in state.answers if one.answer != SKIP), TURNS)])
         weight = self.policy.favorite_turn_weight * (1 - n_heard / TURNS)
         if not state.favorites or weight <= 0 or not isinstance(self.rule, ConditionalGaussian):
             return None
-        favorite = state.favorites[len(answered) % len(state.favorites)]
+        favorite = state.favorites[len(state.answers) % len(state.favorites)]
         weight *= BESIDE_WORDS if state.utterances else 1
         return favorite, np.float32(weight) * np.minimum(likeness(self.rule, favorite), np.float32(NEAREST))
 

@@ -172,20 +172,33 @@ class SessionContext:
         self.fixed = np.where(self.allowed, sum(self.terms.values()), -np.inf).astype(np.float32)
         self._weights, self._n_allowed = self.allowed.astype(np.float32), int(self.allowed.sum())
 
-    def traits_change(self, rows: np.ndarray, counted: np.ndarray, has_words: bool) -> Optional[np.ndarray]:
-        """Return what answers about the movies `rows` and words add to the term of traits (n_movies,), None for no
-        change: traits learn from answers, each as `counted` says, and step back beside words."""
-        if "traits" not in self.terms or not (counted.any() or has_words):
-            return None
-        share = np.float32(BESIDE_WORDS if has_words else 1)
-        learned = agreed_traits(self.catalog, self.favorites, rows, counted) - self._agreed
-        learned *= share * np.float32(self.policy.shared_traits_weight)
-        change = learned @ _traits(self.catalog)[1]
-        return change if share == 1 else change - (1 - share) * self.terms["traits"]
+    def traits(self, rows: np.ndarray, counted: np.ndarray) -> np.ndarray:
+        """Return the points of what the favorites share, before the weight of it, (n_movies,) float32.
+
+        rows, counted: of answers, their movies and what each counts beside a favorite; less than 0 for a dislike.
+        """
+        from ..learn.features import traits
+
+        x, columns, block = traits(self.catalog)  # (n_movies, n_traits), the same transposed, which of the four each is
+        m = x.take(self.favorites, axis=0).sum(axis=0) + counted @ x.take(rows, axis=0)
+        m /= len(self.favorites) + float(counted[counted > 0].sum()) + 1
+        squares = np.bincount(block, m * m, len(TRAIT_WEIGHTS))  # |m|^2 of each of the four
+        weights = (np.array(TRAIT_WEIGHTS) * squares)[block].astype(np.float32)
+        return np.asarray((weights * m) @ columns + self._keywords)
 
     @functools.cached_property
-    def _agreed(self) -> np.ndarray:
-        return agreed_traits(self.catalog, self.favorites)
+    def _keywords(self) -> np.ndarray:
+        """The sum of (idf (n - 1) / F)^2 over the words of keywords that n > 1 of F favorites have, (n_movies,)."""
+        from ..text.backends.word_features import stem
+        from ..text.word_match import content_words
+
+        points, movies = np.zeros(len(self.catalog), dtype=np.float32), map(self.catalog.movie, self.favorites)
+        words = [{stem(word): word for word in content_words(" ".join(movie.keywords))} for movie in movies]
+        for root, n in Counter(chain.from_iterable(words)).items():
+            if n > 1:
+                rows = _keyword_match(self.catalog).rows_with(ChainMap(*words)[root])
+                points[rows] += (math.log((1 + len(points)) / len(rows)) * (n - 1) / len(words)) ** 2
+        return points
 
     def moments(self, scores: np.ndarray, answered: Numbers = ()) -> tuple[float, float]:
         """Return mean and standard deviation of `scores` over the candidates (allowed and unanswered); 1 if all
@@ -220,33 +233,6 @@ def diversity_term(context: SessionContext) -> np.ndarray:
     return (middle & (len(context.favorites) > 0)).astype(np.float32)
 
 
-def traits_term(context: SessionContext) -> np.ndarray:
-    """Boost movies with the genres, era, language, tone and keywords that the favorites share, if they do."""
-    points = shared_keywords(context.catalog, context.favorites)
-    return points + agreed_traits(context.catalog, context.favorites) @ _traits(context.catalog)[1]
-
-
-def agreed_traits(catalog: Catalog, favorites: Sequence[int], rows: Numbers = (), counted: Numbers = ()) -> np.ndarray:
-    """Return w |m|^2 m over genres, era, language and tone (n_traits,) float32: a movie's term is its product with x.
-
-    rows, counted: of answers, their movies and what each counts beside a favorite; less than 0 for a dislike.
-    """
-    x, _, block = _traits(catalog)
-    counted = np.asarray(counted, dtype=np.float32)
-    if not len(favorites):
-        return np.zeros(len(block), dtype=np.float32)
-    m = x.take(favorites, axis=0).sum(axis=0) + counted @ x.take(np.asarray(rows, dtype=np.int64), axis=0)
-    m /= len(favorites) + float(counted[counted > 0].sum()) + 1
-    squares = np.bincount(block, m * m, len(TRAIT_WEIGHTS))  # |m|^2 of each of the four
-    return np.asarray((np.array(TRAIT_WEIGHTS) * squares)[block].astype(np.float32) * m)
-
-
-def _traits(catalog: Catalog) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    from ..learn.features import traits
-
-    return traits(catalog)
-
-
 def shared_names(catalog: Catalog, favorites: Sequence[int], row: int) -> str:
     """Return what a movie has that two favorites or more have: language, genres, tones and keywords, in words."""
 
@@ -259,20 +245,6 @@ def shared_names(catalog: Catalog, favorites: Sequence[int], row: int) -> str:
     return ", ".join(shared[:MOST_SHARED]) or "their era"
 
 
-def shared_keywords(catalog: Catalog, favorites: Sequence[int]) -> np.ndarray:
-    """Return the sum of (idf (n - 1) / F)^2 over the words of keywords that n > 1 of F favorites have, (n_movies,)."""
-    from ..text.backends.word_features import stem
-    from ..text.word_match import content_words
-
-    points = np.zeros(len(catalog), dtype=np.float32)
-    words = [{stem(word): word for word in content_words(" ".join(catalog.movie(row).keywords))} for row in favorites]
-    for root, n in Counter(chain.from_iterable(words)).items():
-        if n > 1:
-            rows = _keyword_match(catalog).rows_with(ChainMap(*words)[root])
-            points[rows] += (math.log((1 + len(catalog)) / len(rows)) * (n - 1) / len(favorites)) ** 2
-    return points
-
-
 @functools.lru_cache(maxsize=2)
 def _keyword_match(catalog: Catalog) -> WordMatch:
     from ..text.word_match import WordMatch
@@ -281,8 +253,8 @@ def _keyword_match(catalog: Catalog) -> WordMatch:
 
 
 class Term(NamedTuple):
-    """points: returns (n_movies,) float32; None: it needs the rule (engine.py).  weight: the setting that multiplies
-    them.  label: what "why" prints; {movie}, {affinity} and {shared}, of `shared_names`, are filled in."""
+    """points: returns (n_movies,) float32; None: it depends on answers (engine.py).  weight: the setting that
+    multiplies them.  label: what "why" prints; {movie}, {affinity} and {shared}, of `shared_names`, are filled in."""
 
     points: Optional[Callable[[SessionContext], np.ndarray]]
     weight: str
@@ -295,6 +267,6 @@ TERMS = {
     "genre": Term(genre_term, "genre_distance_penalty", "genres: it shares {affinity:.0%} of your favorites' genres"),
     "popularity": Term(popularity_term, "popularity_penalty", "popularity: {movie.n_ratings:,} people rated it"),
     "diversity": Term(diversity_term, "diversity_boost", "a little off your usual genres"),
-    "traits": Term(traits_term, "shared_traits_weight", "what your favorites share: {shared}"),
+    "traits": Term(None, "shared_traits_weight", "what your favorites share: {shared}"),
     "turn": Term(None, "favorite_turn_weight", "your favorite {}, whose turn it is"),
 }
