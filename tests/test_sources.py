@@ -338,9 +338,9 @@ REWRITTEN = (
 NO_TIMES = {
     "seem to be years, such as 2015": (2014, 2015, 2016),
     "seem to be days as a spreadsheet counts them, such as 42072.5": (42071.9, 42072.5, 42073),
-    "seem to be dates like 20150310: write 2015-03-10": (20150309, 20150310, 20151231),
-    "seem to be dates like 201503092252: write 2015-03-09": (201503092251, 201503092252, 201503092253),
-    "dates like 20150309225209: write 2015-03-09": (20150309225208, 20150309225209, 20150309225210),
+    "seem to be dates without dashes, such as 20150310": (20150309, 20150310, 20151231),
+    "seem to be dates without dashes, such as 201503092252": (201503092251, 201503092252, 201503092253),
+    "dates without dashes, such as 20150309225209": (20150309225208, 20150309225209, 20150309225210),
     "lie before 1993": (1, 2, 3, BASE),
     "lie in the future, such as 635": (635614635290000000, 635614635300000000),  # of .NET
     "lie in the future": ("2999-01-01", "2999-01-02", BASE),

@@ -20,11 +20,9 @@ MAX_ID = 2**53
 _NOTHING = {"", "nan", "none", "null", "\\n", "na", "n/a", "#n/a", "<na>", "nat", "-", "?", "-1", "-1.0"}
 # pandas writes .0 after ids in columns with missing values; 1.000 is a thousand in some countries.
 _WHOLE = re.compile(r"0*([0-9]{1,16})(?:\.(?!000$)0*)?")
-# An id alone, or at its place in an address, where words may follow.
-_ID = r"((?:https?://)?(?:[a-z]+\.)?{}/(?:[a-z-]+/)?{}/)?{}0*([0-9]{{1,9}})(?(1)(?:[/?#-].*)?|(?:\.0*)?)"
-_IDS = {
-    "imdbId": re.compile(_ID.format(r"imdb\.com", "title", "(?:tt)?"), re.IGNORECASE),
-    "tmdbId": re.compile(_ID.format(r"themoviedb\.org", "movie", ""), re.IGNORECASE),
+_IDS = {  # alone, or in an address, where words may follow
+    "imdbId": re.compile(r"(?:.*\bimdb\.com/.*title/)?(?:tt)?0*([0-9]{1,9})(?:\.0*|[/?#].*)?", re.IGNORECASE),
+    "tmdbId": re.compile(r"(?:.*\bthemoviedb\.org/.*movie/)?0*([0-9]{1,9})(?:\.0*|[/?#-].*)?", re.IGNORECASE),
 }
 _LIST = re.compile(r"""[\[{]|\(['"]""")
 _NAMED = re.compile(r"""['"]name['"]\s*:\s*(?:"([^"]*)"|'([^']*)')""")
@@ -40,7 +38,8 @@ _REWRITTEN = re.compile(
 # Times of ratings lie from 1993 to tomorrow, in seconds since 1970 or a part of these; ticks of .NET are later.
 FIRST_TIME = 725_846_400
 _UNITS = {"": 1.0, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
-_DATE = re.compile("((?:19|20)[0-9]{2})(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])([0-9]{4}([0-9]{2})?)?")  # with hours
+_LIKELY = [(1900, 2100, "years"), (20_000, 80_000, "days as a spreadsheet counts them")]
+_LIKELY += [(190 * 10**n, 210 * 10**n, "dates without dashes") for n in (5, 9, 11)]  # these with hours, seconds
 TIMES = "give seconds since 1970 or dates like 2015-03-09 22:52:09, or no such column: then the file's order counts"
 
 
@@ -63,9 +62,9 @@ def link_id(column: str, text: str) -> Optional[str]:
     ['0114709', '0114709', '0114709', '']
     """
     match = _IDS[column].fullmatch(text.strip())
-    if is_nothing(text) or (match and match[2] == "0"):
+    if is_nothing(text) or (match and match[1] == "0"):
         return ""
-    return match and match[2].zfill(7 if column == "imdbId" else 0)
+    return match and match[1].zfill(7 if column == "imdbId" else 0)
 
 
 def unshared(ids: Sequence[str], titles: Sequence[str]) -> list[str]:
@@ -182,12 +181,6 @@ def as_seconds(numbers: np.ndarray) -> tuple[np.ndarray, str]:
 def cause(times: np.ndarray) -> str:
     """Return what is wrong with `times`, of which most are not those of ratings."""
     middle = float(np.sort(times)[len(times) // 2])
-    shown = f"{middle:.1f}".removesuffix(".0")
-    if date := _DATE.fullmatch(shown):
-        return f"has times that seem to be dates like {shown}: write {'-'.join(date.groups()[:3])}"
     cause = "lie in the future" if middle > last_time() else "lie before 1993 if they are seconds since 1970"
-    if 1900 <= middle <= 2100:
-        cause = "seem to be years"
-    elif 20_000 <= middle <= 80_000:
-        cause = "seem to be days as a spreadsheet counts them"
-    return f"has times that {cause}, such as {shown}: {TIMES}"
+    cause = next((f"seem to be {what}" for low, high, what in _LIKELY if low <= middle <= high), cause)
+    return f"has times that {cause}, such as {f'{middle:.1f}'.removesuffix('.0')}: {TIMES}"
