@@ -9,7 +9,7 @@ import pytest
 from recommender.data.errors import ChoiceError, DataError
 from recommender.data.interactions import Interactions
 from recommender.text.dialogues import RECOMMENDER, SEEKER, Dialogue, Turn, gather, read_dialogues, words_before
-from recommender.text.people import METHODS, UserVectors, UserVectorSettings, mix, mix_users, user_vectors
+from recommender.text.people import METHODS, UserVectorSettings, mix, mix_users, user_vectors
 
 DAY = 86_400
 
@@ -54,7 +54,7 @@ def by_hand(data: Interactions, movies: np.ndarray, s: UserVectorSettings) -> di
     return result
 
 
-def run(data: Interactions, movies: np.ndarray, **settings: object) -> UserVectors:
+def run(data: Interactions, movies: np.ndarray, **settings: object) -> tuple[np.ndarray, np.ndarray]:
     return user_vectors(data, movies, UserVectorSettings(**settings), np.random.default_rng(0))
 
 
@@ -64,46 +64,33 @@ def test_the_loop_over_people_gives_the_same(method: str, n_last: int) -> None:
     data, movies = ratings(), vectors()
     settings = UserVectorSettings(method=method, n_last=n_last, half_life_days=100)
     expected = by_hand(data, movies, settings)
-    found = user_vectors(data, movies, settings, np.random.default_rng(0))
-    assert found.user_ids.tolist() == sorted(expected)
-    np.testing.assert_allclose(found.vectors, [expected[user] for user in found.user_ids.tolist()], atol=2e-5)
-    assert len(found.user_ids) + sum(found.left_out.values()) == data.n_users
-    if method == "weighted":
-        assert found.fallbacks >= 5  # those who give one value to all
-
-
-def test_who_is_left_out_is_counted_by_reason() -> None:
-    users, ids = [1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4], [1, 2, 1, 2, 3, 1, 2, 4, 1, 5, 2]
-    data = Interactions.from_columns(users, ids, [4] * 11, range(11))
-    movies = np.array([[1, 0], [0, 1], [0, 0], [1, 1], [-1, -2]], dtype=np.float32)
-    found = run(data, movies)
-    assert (found.user_ids.tolist(), list(found.left_out.values())) == ([3, 4], [1, 1])
+    ids, found = user_vectors(data, movies, settings, np.random.default_rng(0))
+    assert ids.tolist() == sorted(expected)
+    np.testing.assert_allclose(found, [expected[user] for user in ids.tolist()], atol=2e-5)
 
 
 def test_ratings_years_before_the_last_one_still_count() -> None:
     data = Interactions.from_columns([1] * 4, [1, 2, 3, 4], [5, 4.5, 4, 1], [0, 0, 0, 9000 * DAY])
     for method, weights in (("temporal", [1, 1, 1]), ("weighted", [1.375, 0.875, 0.375])):
-        found = run(data, np.eye(4, dtype=np.float32), method=method, half_life_days=1)
-        np.testing.assert_allclose(found.vectors, [[*weights / np.linalg.norm(weights), 0]], rtol=1e-5)
-        assert found.fallbacks == 0
+        _, found = run(data, np.eye(4, dtype=np.float32), method=method, half_life_days=1)
+        np.testing.assert_allclose(found, [[*weights / np.linalg.norm(weights), 0]], rtol=1e-5)
 
 
 def test_all_methods_keep_the_same_people_and_every_setting_matters() -> None:
     data, movies = ratings(), vectors()
     found = {method: run(data, movies, method=method) for method in METHODS}
-    assert len({tuple(part.user_ids) for part in found.values()}) == 1
-    assert len({part.vectors.tobytes() for part in found.values()}) == len(METHODS)
-    again = run(data, movies, method="random").vectors
-    other = user_vectors(data, movies, UserVectorSettings(method="random"), np.random.default_rng(1)).vectors
-    assert np.array_equal(again, found["random"].vectors)
-    assert not np.allclose(other, again)
+    assert len({tuple(ids) for ids, _ in found.values()}) == 1
+    assert len({part.tobytes() for _, part in found.values()}) == len(METHODS)
+    assert np.array_equal(run(data, movies, method="random")[1], found["random"][1])
+    other = user_vectors(data, movies, UserVectorSettings(method="random"), np.random.default_rng(1))[1]
+    assert not np.allclose(other, found["random"][1])
     base = {"method": "weighted", "n_last": 10}
     changes = ({"rating_threshold": 5.0}, {"min_movies": 12}, {"n_last": 5}, {"half_life_days": 10.0})
-    results = [run(data, movies, **{**base, **change}).vectors.tobytes() for change in ({}, *changes)]
+    results = [run(data, movies, **{**base, **change})[1].tobytes() for change in ({}, *changes)]
     assert len(set(results)) == len(results)
     nobody = Interactions.from_columns([], [], [], [], np.array([1, 2]))
     for method in METHODS:
-        assert run(nobody, np.ones((2, 3), np.float32), method=method).vectors.shape == (0, 3)
+        assert run(nobody, np.ones((2, 3), np.float32), method=method)[1].shape == (0, 3)
 
 
 X, Y, NONE = (np.array([row], np.float32) for row in ((1, 0), (0, 1), (0, 0)))
@@ -153,7 +140,7 @@ def test_ccpe_gives_turns_in_order_with_roles(tmp_path: Path) -> None:
     assert [turn.role for turn in first.turns] == [RECOMMENDER, SEEKER, RECOMMENDER, SEEKER]
     assert first.turns[1] == Turn(SEEKER, "", "I like heist movies, such as Ocean's Eleven.")
     words = "I like heist movies, such as Ocean's Eleven.\nThey are clever — et pas bêtes."
-    assert gather([first, second]) == ({"ccpe:CCPE-00001": words}, 1)  # one dialogue without a word of a seeker
+    assert gather([first, second]) == {"ccpe:CCPE-00001": words}  # no word of a seeker in the other
 
 
 def test_inspired_keeps_quotation_marks_and_joins_turns_of_a_dialogue(tmp_path: Path) -> None:
@@ -161,7 +148,7 @@ def test_inspired_keeps_quotation_marks_and_joins_turns_of_a_dialogue(tmp_path: 
     dialogues = read_dialogues(tmp_path / "a.tsv")
     assert [len(dialogue.turns) for dialogue in dialogues] == [3, 1]
     said = {"a": '"Airplane" made me laugh\nthe dialogue goes on here', "b": 'Something "slow", please'}
-    assert gather(dialogues)[0] == {f"inspired:{name}.pkl": text for name, text in said.items()}
+    assert gather(dialogues) == {f"inspired:{name}.pkl": text for name, text in said.items()}
 
 
 def test_redial_resolves_mentions_and_knows_who_asked() -> None:
@@ -170,7 +157,7 @@ def test_redial_resolves_mentions_and_knows_who_asked() -> None:
     assert first.turns[1] == Turn(SEEKER, "271", "Hi im looking for a good horroe movie like @135508")
     assert (first.dialog_id, first.turns[2].role) == ("16162", RECOMMENDER)
     assert first.titles["202190"] == "The Shining (1980)"  # the data has two spaces
-    assert "\nI thought It Follows (2014) was creepy those were good" in gather(dialogues[:1])[0]["redial:271"]
+    assert "\nI thought It Follows (2014) was creepy those were good" in gather(dialogues[:1])["redial:271"]
     assert dialogues[1].liked == ("126237", "175096")
     assert dialogues[3].liked == ()  # the answers are written as an empty list
 
@@ -185,11 +172,11 @@ def test_tables_as_spreadsheets_write_them_with_ids_that_meet_those_who_rate(tmp
     ):
         path.write_bytes(content.encode("cp1252"))
         notes: list[str] = []
-        assert gather(read_dialogues(path, notes=notes))[0] == {"12": "slow ones, please", "2": "café"}
+        assert gather(read_dialogues(path, notes=notes)) == {"12": "slow ones, please", "2": "café"}
         assert "read as cp1252" in notes[0]
     lines = 'a,12,,"slow ones, please"', "a,13,recommender,try heists", 'b,12,seeker,"with\na laugh"', "c,,,heist"
     path.write_text("\n".join(["dialog_id,speaker_id,role,text", *lines, ""]), encoding="utf-8")
-    assert gather(read_dialogues(path))[0] == {"12": "slow ones, please\nwith a laugh", "c": "heist"}
+    assert gather(read_dialogues(path)) == {"12": "slow ones, please\nwith a laugh", "c": "heist"}
 
 
 def test_words_before_a_movie_hold_nothing_said_later_and_no_title_whole_in_any_case() -> None:
@@ -211,7 +198,7 @@ def test_mentions_without_a_title_are_taken_out(tmp_path: Path) -> None:
     path.write_text(json.dumps(entry) + "\n\n", encoding="utf-8")
     (talk,) = read_dialogues(path)
     assert talk.liked == ("51",)  # the only one with a title, though it was not seen
-    assert list(gather([talk])[0].values()) == ["I saw , Heat (1995), Heat (1995) and"]
+    assert list(gather([talk]).values()) == ["I saw , Heat (1995), Heat (1995) and"]
 
 
 REDIAL = json.loads(SAMPLE.read_text(encoding="utf-8").splitlines()[0])

@@ -108,12 +108,12 @@ class LikedMean(Ranker):
         self.vectors = vectors
 
     def _fit(self, train: Interactions) -> None:
-        self.users = user_vectors(train, self.vectors, UserVectorSettings(), np.random.default_rng(0))
+        self.users = user_vectors(train, self.vectors, UserVectorSettings(), np.random.default_rng(0))  # ids, vectors
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         ids = history.user_ids[user_rows]
-        scores = align(ids, self.users.user_ids, self.users.vectors) @ self.vectors.T  # (B, n_movies)
-        scores[~np.isin(ids, self.users.user_ids)] = -np.inf
+        scores = align(ids, *self.users) @ self.vectors.T  # (B, n_movies)
+        scores[~np.isin(ids, self.users[0])] = -np.inf
         return scores
 
 

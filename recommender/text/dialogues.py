@@ -85,29 +85,25 @@ def read_dialogues(path: Path, source: str = "", notes: Optional[list[str]] = No
     return list(found.values())
 
 
-def gather(dialogues: Iterable[Dialogue]) -> tuple[dict[str, str], int]:
-    """Return the profile of each seeker, and the number of dialogues in which no seeker speaks.
+def gather(dialogues: Iterable[Dialogue]) -> dict[str, str]:
+    """Return the profile of each seeker, in order of appearance.
 
     Mentions are replaced by titles; one without a title is removed. A profile's key is `source:speaker_id`, or
-    `source:dialog_id` where there is no speaker id, without `source:` for a table; in order of appearance.
+    `source:dialog_id` where there is no speaker id, without `source:` for a table.
 
     >>> gather([Dialogue("redial", "1", (Turn(SEEKER, "5", "I like @7 and @8."),), {"7": "Heat (1995)"})])
-    ({'redial:5': 'I like Heat (1995) and .'}, 0)
+    {'redial:5': 'I like Heat (1995) and .'}
     """
     said: dict[str, list[str]] = {}
-    n_silent = 0
     for dialogue in dialogues:
         source = f"{dialogue.source}:" if dialogue.source else ""
-        silent = True
         for role, speaker_id, text in dialogue.turns:
             parts = MENTION.split(text)  # words, key, words, key, ...
             parts[1::2] = [dialogue.titles.get(key, "") for key in parts[1::2]]
             words = " ".join("".join(parts).split())
             if role == SEEKER and words:
                 said.setdefault(source + (speaker_id or dialogue.dialog_id), []).append(words)
-                silent = False
-        n_silent += silent
-    return {person: "\n".join(texts) for person, texts in said.items()}, n_silent
+    return {person: "\n".join(texts) for person, texts in said.items()}
 
 
 def words_before(dialogue: Dialogue, mention: str) -> Optional[str]:

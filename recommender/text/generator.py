@@ -268,20 +268,22 @@ class TasteEmbeddingGenerator:
         source = MOVIELENS if MOVIELENS in sources else next(iter(sources))
         settings = UserVectorSettings(method, config.rating_threshold, config.min_movies)
         aligned = movies.vectors_for(table.named("movie", table.ratings.movie_ids), source)
-        users = user_vectors(table.ratings, aligned, settings, np.random.default_rng(0))
-        for line in (*(f"{path.name}: {note}" for note in table.notes), *users.report(method)):
-            self._say(line)
-        return table.named("user", users.user_ids), users.vectors
+        user_ids, vectors = user_vectors(table.ratings, aligned, settings, np.random.default_rng(0))
+        for note in table.notes:
+            self._say(f"{path.name}: {note}")
+        self._say(f"{len(user_ids):,} of {table.ratings.n_users:,} users from ratings, method {method}")
+        if len(user_ids) < table.ratings.n_users:
+            self._say(f"  the others like fewer than {config.min_movies} movies that have a vector")
+        return table.named("user", user_ids), vectors
 
     def _from_dialogues(self, files: Sequence[Path], movies: VectorTable) -> Vectors:
         backend = self.backend()
         refuse_mismatch(self.config.folder, movies.identity, backend.identity)
         notes: list[str] = []
-        profiles, n_silent = gather(dialogue for file in files for dialogue in read_dialogues(file, notes=notes))
+        profiles = gather(dialogue for file in files for dialogue in read_dialogues(file, notes=notes))
         for note in notes:
             self._say(f"  {note}")
         vectors = backend.embed_known(list(profiles.values()))
         known, names = np.flatnonzero(vectors.any(axis=1)), list(profiles)  # unknown texts have a row of zeros
-        silent = f", {n_silent:,} dialogues without a seeker's words" if n_silent else ""
-        self._say(f"{len(known):,} users from dialogues{silent}")
+        self._say(f"{len(known):,} users from dialogues")
         return [names[row] for row in known], vectors[known]

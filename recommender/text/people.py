@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -58,57 +57,28 @@ class UserVectorSettings:
         check_settings(self)
 
 
-class UserVectors(NamedTuple):
-    """user_ids: (n,) int64, ascending.  vectors: (n, d) float32, rows of length 1.
-
-    left_out: reason -> number of users; with n they add up to all users of the data.
-    fallbacks: number of the n users who got their average because `weighted` gave no weight.
-    """
-
-    user_ids: np.ndarray
-    vectors: np.ndarray
-    left_out: dict[str, int]
-    fallbacks: int
-
-    def report(self, method: str) -> list[str]:
-        """Return lines that say how many users there are, and who is left out."""
-        n = len(self.user_ids)
-        lines = [f"{n:,} of {n + sum(self.left_out.values()):,} users from ratings, method {method}"]
-        lines += [f"  left out: {n_users:,}, {reason}" for reason, n_users in self.left_out.items() if n_users]
-        if self.fallbacks:
-            why = "none of their counted ratings is above their mean"
-            lines.append(f"  {self.fallbacks:,} of them use the average: {why}")
-        return lines
-
-
 def user_vectors(
     data: Interactions, movie_vectors: np.ndarray, settings: UserVectorSettings, rng: np.random.Generator
-) -> UserVectors:
-    """Return a vector for every user in `data` who likes enough movies.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ids (n,) int64, ascending, of all users who like enough movies, and their vectors (n, d) float32.
 
     movie_vectors: (n_movies, d) float32, row i for `data.movie_ids[i]`; a row of zeros means that the movie has no
     vector (`align` brings vectors into this form).  rng: used by `random` alone.
     Cost: O(n_ratings d) for one sparse product, O(n_ratings) besides; memory 16 bytes a rating beyond the result.
     """
     known = (movie_vectors != 0).any(axis=1)[data.movie_rows]  # (n_ratings,)
-    liked = data.ratings >= settings.rating_threshold
-    few_likes = _per_user(data, liked) < settings.min_movies
-    few_vectors = ~few_likes & (_per_user(data, liked & known) < settings.min_movies)
-    kept = ~few_likes & ~few_vectors
-    weights = _weights(data, known, liked & known, settings)
+    liked = known & (data.ratings >= settings.rating_threshold)
+    kept = _per_user(data, liked) >= settings.min_movies
+    weights = _weights(data, known, liked, settings)
     silent = _per_user(data, weights) == 0
-    weights = np.where(silent[data.user_rows()], liked & known, weights)
+    weights = np.where(silent[data.user_rows()], liked, weights)
     counted = (weights > 0) & kept[data.user_rows()]
     part = data.take(counted)
     W = SparseMatrix(part.indptr, part.movie_rows, weights[counted], data.n_movies)
     sums = W.times(movie_vectors)  # (n_users, d): sum_i w_i v_i
     if settings.method == RANDOM:
         sums = rng.standard_normal(sums.shape)
-    left_out = {
-        f"fewer than {settings.min_movies} movies rated {settings.rating_threshold:g} or more": int(few_likes.sum()),
-        f"fewer than {settings.min_movies} of them have a vector": int(few_vectors.sum()),
-    }
-    return UserVectors(data.user_ids[kept], unit_rows(sums[kept]), left_out, int((silent & kept).sum()))
+    return data.user_ids[kept], unit_rows(sums[kept])
 
 
 def _weights(data: Interactions, known: np.ndarray, liked: np.ndarray, settings: UserVectorSettings) -> np.ndarray:
