@@ -3,10 +3,8 @@
     python -m tests.benchmarks.dask_scale [--ratings 24700000] [--repeats 3] [--folder DIR]
 
 In turns: one process, two workers, two workers with the same people four times over (partitions repeated, so that films
-and tastes stay), the last once. The ratings are mapped files; one thread each. "wall" is what passed, without the start
-of the workers, which is beside it; "busy" the CPU seconds of this process and, of the workers, of the one that had
-most, which is what passes where every process has a core of its own. Medians; the ratio is that of each turn.
-`--folder` keeps the made-up ratings.
+and tastes stay), the last once. The ratings are mapped files; one thread each. Seconds are what passed, without the
+start of the workers, which is beside it. Medians; the ratio is that of each turn. `--folder` keeps the made-up ratings.
 """
 
 import functools
@@ -46,18 +44,13 @@ def stored(folder: Path, make: Callable[[], Interactions]) -> Interactions:
     return Interactions.load(folder)
 
 
-def measure(start: Callable[[], Engine], work: Callable[[Engine], object]) -> tuple[float, float, float, str, object]:
-    """Return seconds: wall, busy, until the workers were there; the memory of the workers; what `work` returned."""
+def measure(start: Callable[[], Engine], work: Callable[[Engine], object]) -> tuple[float, float, str, object]:
+    """Return seconds of the work and of the start; the memory of the workers; what `work` returned."""
     began = time.perf_counter()
     with start() as engine:
-        wall, busy = time.perf_counter(), process_seconds(engine)
+        ready = time.perf_counter()
         result = work(engine)
-        return time.perf_counter() - wall, process_seconds(engine) - busy, wall - began, engine.memory(), result
-
-
-def process_seconds(engine: Engine) -> float:
-    workers = engine._client.run(time.process_time).values() if isinstance(engine, DaskEngine) else [0.0]
-    return time.process_time() + max(workers)
+        return time.perf_counter() - ready, ready - began, engine.memory(), result
 
 
 def two() -> Engine:
@@ -96,16 +89,15 @@ def compare(data: Interactions, many: Interactions, repeats: int) -> None:
 
     for what, work in (("SVD", fit), ("recommend_all", lists)):
         runs = (("one process", Engine, data), ("two workers", two, data), (f"x {TIMES} people", two, many))
-        seconds, said = np.full((repeats, len(runs), 3), np.nan), [""] * len(runs)  # wall, busy, start
+        seconds, said = np.full((repeats, len(runs), 2), np.nan), [""] * len(runs)  # work, start
         results: list[object] = [None] * len(runs)
         for repeat in range(repeats):
             for at, (_, start, people) in enumerate(runs[: 2 if repeat else 3]):
                 *seconds[repeat, at], said[at], results[at] = measure(start, functools.partial(work, people))
-        for (name, _, _), (wall, busy, began), memory in zip(runs, np.nanmedian(seconds, axis=0), said):
-            print(f"  {what}, {name:<12} wall {wall:6.1f} s, busy {busy:6.1f} s, start {began:.1f} s  {memory}")
-        ratio, growth = (np.nanmedian(seconds[:, a] / seconds[:, b], axis=0) for a, b in ((1, 0), (2, 1)))
-        print(f"  two workers / one process: wall {ratio[0]:.2f}, busy {ratio[1]:.2f}", end="; ")
-        print(f"x {TIMES} people: wall {growth[0]:.2f}, busy {growth[1]:.2f}")
+        for (name, _, _), (spent, began), memory in zip(runs, np.nanmedian(seconds, axis=0), said):
+            print(f"  {what}, {name:<12} {spent:6.1f} s, start {began:.1f} s  {memory}")
+        ratio, growth = (np.nanmedian(seconds[:, a, 0] / seconds[:, b, 0]) for a, b in ((1, 0), (2, 1)))
+        print(f"  two workers / one process: {ratio:.2f}; x {TIMES} people: {growth:.2f}")
         one, other = results[:2]
         off = float(np.abs(one / other - 1).max()) if what == "SVD" else float(one != other)
         print(f"  largest difference of the results {off:.1e}; load average {os.getloadavg()[0]:.1f}", flush=True)

@@ -31,12 +31,6 @@ def memory(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def processor(pid: int) -> float:
-    """Return the seconds of a processor that a process has taken."""
-    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-
 def client(number: int, port: int, token: str, until: float, found: Any) -> None:
     """Ask until the time is over; put latencies and errors."""
     rng, line = random.Random(number), http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -87,9 +81,7 @@ def main() -> None:
         started = time.perf_counter()
         with program(Path(folder, "serve.sqlite"), "--rate", "1e6") as (process, url, token):
             assert Client(url, token)("GET", "/ready").ok
-            taken = processor(process.pid)
-            wall = time.perf_counter() - started
-            print(f"start to /ready {wall:.2f} s, {taken:.2f} s of it computed, {memory(process.pid):.0f} MB")
+            print(f"start to /ready {time.perf_counter() - started:.2f} s, {memory(process.pid):.0f} MB")
             found: Any = multiprocessing.Queue()
             began = time.time()
             until = began + given.seconds
@@ -102,7 +94,6 @@ def main() -> None:
             while time.time() < until:
                 time.sleep(0.5)
                 held.append(memory(process.pid))
-            taken = processor(process.pid) - taken
             results = [found.get() for _ in range(given.clients)]
             for one in clients:
                 one.join()
@@ -110,7 +101,6 @@ def main() -> None:
     errors = [error for _, some in results for error in some]
     p50, p99 = (latencies[int(share * len(latencies))] * 1000 for share in (0.5, 0.99))
     print(f"{len(latencies) / given.seconds:.0f} requests/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms, {len(errors)} errors")
-    print(f"{taken / len(latencies) * 1000:.2f} ms of a processor for each: what others leave free limits the rest")
     print(*errors[:3], sep="\n")
     half = held[len(held) // 2 :]
     print(f"memory in the second half {min(half):.0f} to {max(half):.0f} MB ({max(half) / half[0] - 1:+.1%})")
