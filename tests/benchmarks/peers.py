@@ -21,13 +21,16 @@ from model.evaluate import read_set
 from recommender import cli
 from recommender.evaluate import protocols, run
 from recommender.evaluate.protocols import Evaluation
-from recommender.evaluate.run import rating_errors, score_lists, start_report
+from recommender.evaluate.run import rating_errors
+from recommender.evaluate.significance import bootstrap, holm
 from recommender.learn import registry
-from tests.benchmarks import peer_runs, peer_tables
+from tests.benchmarks import peer_runs
 from tests.benchmarks.tools import ROOT, flags
 
 TUNED = Path(__file__).with_suffix(".json")
-N = 20
+N, N_RESAMPLES, METRIC, BEST_OF_OURS = 20, 10_000, "ndcg@10", "stacker"
+PROTOCOLS = {"per-user": "", "returning": " away > 1 day", "strict-time": " strict time"}
+Figures = dict[str, dict[str, Any]]  # column, such as "A strict time" -> model -> METRIC of each person (n_users,)
 say = partial(print, file=sys.stderr, flush=True)
 
 
@@ -67,19 +70,35 @@ MODELS = (
 )
 
 
+# What should be equal to a peer, and its settings for the peer's.
+TWINS: dict[str, tuple[str, Any]] = {
+    "rectools ease likes": ("ease", lambda s: {"values": "likes", "regularisation": s["regularization"]}),
+    "cornac ease ratings": ("ease", lambda s: {"values": "ratings", "regularisation": s["lamb"]}),
+    # implicit's alpha is the whole confidence of a like, ours what it has beyond an unobserved cell
+    "implicit als": (
+        "ials",
+        lambda s: {
+            "factors": s["factors"], "regularisation": s["regularization"], "alpha": s["alpha"] - 1, "recency_span": 0
+        },
+    ),
+    "scikit-learn svd likes": ("svd", lambda s: {"rank": s["rank"], "signal": "binary"}),
+}  # fmt: skip
+
+
 def main() -> None:
     # environments: where they and results are kept.  peers: some of them, with commas.  tune: choose settings on val
     default = ROOT.parent / "shared/data/ml-latest-small.zip"
-    arguments = flags(__doc__, environments=Path, data=default, sets="A,B", peers="", tune=False)
-    store = (arguments.environments or Path("peer-envs")).resolve()
-    chosen = [model for model in MODELS if not arguments.peers or model.label.split()[0] in arguments.peers.split(",")]
-    results, tuned = peer_tables.Results(), json.loads(TUNED.read_text(encoding="utf-8"))
-    for name in arguments.sets.split(","):
-        source = protocols.Source.from_ratings(*read_set(arguments.data, name))
-        if arguments.tune:
+    given = flags(__doc__, environments=Path, data=default, sets="A,B", peers="", tune=False)
+    store = (given.environments or Path("peer-envs")).resolve()
+    chosen = [model for model in MODELS if not given.peers or model.label.split()[0] in given.peers.split(",")]
+    tuned, figures, errors = json.loads(TUNED.read_text(encoding="utf-8")), Figures(), Figures()
+    for name in given.sets.split(","):
+        source = protocols.Source.from_ratings(*read_set(given.data, name))
+        if given.tune:
             tune(store, name, source, chosen, tuned)
-        test(store, name, source, chosen, tuned.get(name, {}), results)
-    print(results.markdown())
+        test(store, name, source, chosen, tuned.get(name, {}), figures, errors)
+    means = {column: {label: each.mean() for label, each in found.items()} for column, found in figures.items()}
+    print(METRIC, table(means), against_best(figures), "RMSE of predicted ratings", table(errors), sep="\n\n")
 
 
 def tune(store: Path, name: str, source: protocols.Source, chosen: list[PeerModel], tuned: dict[str, Any]) -> None:
@@ -113,57 +132,81 @@ def rmse(case: Evaluation, outcome: peer_runs.Result) -> float:
     return rating_errors(case, predicted)["rmse"]
 
 
-def test(store: Path, name: str, source: Any, chosen: list[PeerModel], tuned: dict[str, Any], results: Any) -> None:
-    """Score the tuned peers and ours on test, all protocols, and leave the figures in `results`."""
-    cases = {name: protocols.build(source, name) for name in peer_tables.PROTOCOLS}
+def test(
+    store: Path,
+    name: str,
+    source: protocols.Source,
+    chosen: list[PeerModel],
+    tuned: dict[str, Any],
+    figures: Figures,
+    errors: Figures,
+) -> None:
+    """Score the tuned peers and ours on test, all protocols; what failed and twins are told at once."""
+    cases = {protocol: protocols.build(source, protocol) for protocol in PROTOCOLS}
     roots = {root: cases[root] for root in ("per-user", "strict-time")}
-    reports = {protocol: start_report(case, run.Options()) for protocol, case in cases.items()}
-    results.reports.update({(name, protocol): found for protocol, found in reports.items()})
 
-    def add(root: Evaluation, label: str, peer: str, rows: np.ndarray, errors: dict[str, float]) -> None:
-        """Score lists made for `root` under every protocol that they answer, and add errors of predicted ratings."""
-        results.peers[label] = peer
+    def add(root: Evaluation, label: str, rows: np.ndarray) -> None:
+        """Score lists made for `root` under every protocol that they answer."""
         for protocol, case in cases.items():
             if len(rows) and root.name == (case.root or case).name:
-                of_case = np.searchsorted(root.user_rows, case.user_rows)
-                found = score_lists(case, rows[of_case], (10, 20))
-                reports[protocol].values[label], reports[protocol].overall[label] = found
-        if errors:
-            reports["per-user"].overall.setdefault(label, {}).update(errors)
+                found = case.accuracy(rows[np.searchsorted(root.user_rows, case.user_rows)], (10,))[METRIC]
+                figures.setdefault(name + PROTOCOLS[protocol], {})[label] = found
 
-    for model in chosen:
-        if model.label not in tuned:
-            results.failures.append(f"{model.label} on {name}: no tuned settings (run with --tune)")
-            continue
-        settings = tuned[model.label]["settings"]
-        results.tested.append((name, model.label, settings))
-        for root, case in roots.items():
-            if root == "per-user" or (model.strict and not model.rates):
-                say(f"set {name}: {root}, {model.label} {settings}")
-                (outcome,) = peer_runs.run(store, model.label, case, [settings], N)
-                if isinstance(outcome, str):
-                    results.failures.append(f"{model.label} on {name}, {root}: {outcome}")
-                else:
-                    errors = {"rmse": rmse(case, outcome)} if model.rates else {}
-                    add(case, model.label, model.label.split()[0], outcome.rows, errors)
+    def rank_ours(case: Evaluation, model: str, **settings: Any) -> run.Ranking:
+        """Return our lists, from the store where nothing that they depend on has changed."""
+        say(f"{name}, {case.name}: ours, {model} {settings or ''}")
+        options = run.Options(ks=(N,), checkpoint=store / "ours")
+        return run.rank(run.Spec(model, model, settings), case, source.catalog, options)
+
     for ours in registry.names():
-        results.tested.append((name, ours, {}))
-        for case in roots.values():
-            ranking = rank_ours(store, source, case, ours, {})
-            add(case, ours, peer_tables.OURS, ranking.rows, rating_errors(case, ranking.predicted))
-    for twin in peer_tables.TWINS:
-        if twin.peer in tuned:
-            settings, case = twin.translate(tuned[twin.peer]["settings"]), cases["per-user"]
-            ranking = rank_ours(store, source, case, twin.ours, settings)
-            results.tested.append((name, f"{twin.ours}, to compare with {twin.peer}:", settings))
-            results.twins.append((name, twin, score_lists(case, ranking.rows, (10, 20))[0][peer_tables.METRICS[0]]))
+        for root in roots.values():
+            ranking = rank_ours(root, ours)
+            add(root, f"**{ours}** (ours)", ranking.rows)
+            if root is roots["per-user"] and len(ranking.predicted):
+                errors.setdefault(name, {})[f"**{ours}** (ours)"] = rating_errors(root, ranking.predicted)["rmse"]
+    for model in (model for model in chosen if model.label in tuned):
+        settings = tuned[model.label]["settings"]
+        for root in list(roots.values())[: 2 if model.strict and not model.rates else 1]:
+            say(f"{name}, {root.name}: {model.label} {settings}")
+            (outcome,) = peer_runs.run(store, model.label, root, [settings], N)
+            if isinstance(outcome, str):
+                say(f"  failed: {outcome}")
+            elif model.rates:
+                errors.setdefault(name, {})[model.label] = rmse(root, outcome)
+            else:
+                add(root, model.label, outcome.rows)
+        if model.label in TWINS and model.label in figures[name]:
+            twin, translate = TWINS[model.label]
+            rows = rank_ours(roots["per-user"], twin, **translate(settings)).rows
+            theirs = figures[name][model.label]
+            apart = (roots["per-user"].accuracy(rows, (10,))[METRIC] - theirs).mean()
+            error = theirs.std(ddof=1) / len(theirs) ** 0.5
+            print(f"{name}: {twin} less {model.label} {apart:+.4f}, where the standard error is {error:.4f}")
 
 
-def rank_ours(store: Path, source: Any, case: Evaluation, name: str, settings: dict[str, Any]) -> run.Ranking:
-    """Return the lists of our model `name`, from the store where nothing that they depend on has changed."""
-    options = run.Options(ks=(N,), checkpoint=store / "ours")
-    say(f"{case.name}: ours, {name} {settings or ''}")
-    return run.rank(run.Spec(name, name, settings), case, source.catalog, options)
+def against_best(figures: Figures) -> str:
+    """Compare our default with the peer that is best on the very figure: a choice in the peer's favor."""
+    rows, p_values = {}, []
+    for column, found in figures.items():
+        own, peers = f"**{BEST_OF_OURS}** (ours)", [label for label in found if "(ours)" not in label]
+        if own in found and peers:
+            best = max(peers, key=lambda label, found=found: found[label].mean())
+            difference = (found[own] - found[best])[:, None]
+            (gap,) = bootstrap(difference, N_RESAMPLES, np.random.default_rng(0))
+            rows[f"{column}, {len(difference)} people"] = f"{gap[0]:+.4f} ({gap[1]:+.4f} to {gap[2]:+.4f}) over {best}"
+            p_values.append(gap[3])
+    return "\n".join(f"{row}: {said}, p {p:.4f}" for (row, said), p in zip(rows.items(), holm(p_values)))
+
+
+def table(figures: Figures) -> str:
+    """Return a Markdown table, a column for each data set and protocol, the best of the first column first."""
+    labels = dict.fromkeys(label for found in figures.values() for label in found)
+    order = sorted(labels, key=lambda label: -next(iter(figures.values())).get(label, -1))
+    lines = ["| model | " + " | ".join(figures) + " |", "|---|" + "---:|" * len(figures)]
+    for label in order:
+        cells = [f"{found[label]:.4f}" if label in found else "" for found in figures.values()]
+        lines.append("| " + " | ".join([label, *cells]) + " |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
