@@ -63,3 +63,17 @@ def shipped_once():
 def shipped(shipped_once):
     """The recommender of the shipped data."""
     return Recommender.load()
+
+
+@pytest.fixture(scope="module")
+def served(shipped, tmp_path_factory):
+    """A server of the API: a client with a token for all, its tokens, and the lines of its log."""
+    from tests.serving import application
+
+    with application(shipped, tmp_path_factory.mktemp("served")) as found:
+        yield found
+
+
+@pytest.fixture
+def client(served):
+    return served[0]

@@ -7,13 +7,16 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Optional
 
+import pytest
 import requests
 
+pytest.importorskip("fastapi")
+pytest.importorskip("uvicorn")
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -37,10 +40,35 @@ class Client:
         assert found.ok, f"{found.status_code} {found.text}"
         return found.json() if found.content else None
 
+    def person(self, name: str) -> Client:
+        """Make a person; return a client with their token."""
+        return self.as_(self.ok("POST", "/users", {"user_id": name})["token"])
+
     def answer(self, session: dict[str, Any], answer: str) -> dict[str, Any]:
         """Answer the movie on the table; return the session after."""
         given = {"movie_id": session["movie"]["movie_id"], "answer": answer}
         return self.ok("POST", f"/sessions/{session['session_id']}/answer", given)
+
+
+def detail(answer: requests.Response, status: int) -> str:
+    """Return what a problem document says, in one line."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    said = answer.json()
+    assert said["status"] == status
+    assert "\n" not in said["detail"]
+    return str(said["detail"])
+
+
+def at_once(ask: Callable[..., requests.Response], given: list[Any]) -> list[int]:
+    """Return the statuses of requests in threads, one for each of `given`."""
+    statuses: list[int] = []
+    threads = [threading.Thread(target=lambda one=one: statuses.append(ask(one).status_code)) for one in given]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sorted(statuses)
 
 
 @contextmanager
@@ -78,7 +106,7 @@ def application(recommender: Any, folder: Path, **more: Any) -> Iterator[tuple[C
 
 @contextmanager
 def program(store: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
-    """Yield the process of `python -m model.serve`, its address, and the token of its first start ("" later)."""
+    """Yield the process of `python -m model.serve`, its address, and the token of its first start, later the line."""
     command = [sys.executable, "-m", "model.serve", "--port", "0", "--store", str(store), *flags]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
@@ -87,7 +115,7 @@ def program(store: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], s
             for line in process.stdout:
                 said += line
                 if found := re.search(r"(http://\S+?/)(?:#token=(\S+))?(?:\s|$)", line):
-                    yield process, found[1], found[2] or ""
+                    yield process, found[1], found[2] or line
                     return
             raise AssertionError(said)
         finally:

@@ -1,75 +1,40 @@
-"""The server: every endpoint, over HTTP on loopback."""
+"""The server: every endpoint, over HTTP on loopback, and what two servers of one store remember."""
 
 import json
 import re
 import shutil
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
 
-from recommender.facade import Recommender
-
 from .fake_server import Server
-from .serving import Client, application
+from .serving import application, at_once, detail
 
-pytest.importorskip("fastapi")
-pytest.importorskip("uvicorn")
 pytestmark = pytest.mark.dev
-LETTERBOXD = "Date,Name,Year,Letterboxd URI,Rating\n2020-01-01,Heat,1995,x,5\n2020-01-01,Zzyzx Qwr,1995,x,5\n"
-LETTERBOXD += "2020-01-01,Alien,1981,x,4\n"
+STREAMED = {"Accept": "text/event-stream"}
+HEAD = "Date,Name,Year,Letterboxd URI"
+LETTERBOXD = f"{HEAD},Rating\n2020-01-01,Heat,1995,x,5\n2020-01-01,Zzyzx Qwr,1995,x,5\n2020-01-01,Alien,1981,x,4\n"
 
 
-@pytest.fixture(scope="module")
-def recommender():
-    return Recommender.load()
-
-
-@pytest.fixture(scope="module")
-def served(recommender, tmp_path_factory):
-    with application(recommender, tmp_path_factory.mktemp("served")) as found:
-        yield found
-
-
-@pytest.fixture
-def client(served) -> Client:
-    return served[0]
-
-
-def person(client: Client, name: str) -> Client:
-    return client.as_(client.ok("POST", "/users", {"user_id": name})["token"])
-
-
-def detail(answer, status: int) -> str:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    said = answer.json()
-    assert said["status"] == status
-    assert "\n" not in said["detail"]
-    return said["detail"]
-
-
-def test_movies_are_found_and_told_as_the_library_does(client, recommender):
+def test_movies_are_found_and_told_as_the_library_does(client, shipped):
     found = client.ok("GET", "/movies/search?q=matrx&limit=3")["movies"]
-    assert [one["movie_id"] for one in found] == [one.movie_id for one in recommender.search("matrx", 3)]
-    movie, known = client.ok("GET", "/movies/2571"), recommender.search("The Matrix", 1)[0]
+    assert [one["movie_id"] for one in found] == [one.movie_id for one in shipped.search("matrx", 3)]
+    movie, known = client.ok("GET", "/movies/2571"), shipped.search("The Matrix", 1)[0]
     assert (movie["title"], movie["year"], movie["overview"]) == (known.title, known.year, known.overview)
     similar = client.ok("GET", "/movies/2571/similar?limit=4")["movies"]
-    given = recommender.similar_movies(2571, 4)
+    given = shipped.similar_movies(2571, 4)
     assert [(one["movie_id"], one["by"]) for one in similar] == [(one.movie.movie_id, one.by) for one in given]
     fits = client.ok("GET", "/movies/search/text?q=a+funny+french+movie&limit=2")
-    assert [one["fit"] for one in fits["movies"]] == [
-        one.fit for one in recommender.search_text("a funny french movie", 2)
-    ]
+    assert [one["fit"] for one in fits["movies"]] == [one.fit for one in shipped.search_text("a funny french movie", 2)]
     assert "French" in fits["read_as"]
 
 
-def test_recommendations_are_those_of_the_library(client, recommender):
+def test_recommendations_are_those_of_the_library(client, shipped):
     asked = "/movies/recommendations?user_id=7&limit=5"
     found = client.ok("GET", asked)
-    assert found["method"] == recommender.models.name_of(None)
-    known = [one.movie.movie_id for one in recommender.recommend(7, 5)]
+    assert found["method"] == shipped.models.name_of(None)
+    known = [one.movie.movie_id for one in shipped.recommend(7, 5)]
     assert [one["movie_id"] for one in found["recommendations"]] == known
     assert client.ok("GET", f"{asked}&use_embeddings=true")["method"] == "embedding"
     old = client.ok("GET", f"{asked}&genre=western&year_to=1970&use_context=true&familiarity=0.1")["recommendations"]
@@ -85,9 +50,9 @@ def test_what_is_not_stored_is_refused_with_its_command(client):
     detail(client("GET", "/movies/2571/", allow_redirects=False), 404)  # a redirect would believe any Host
 
 
-def test_a_session_learns_explains_and_takes_back(client, recommender):
+def test_a_session_learns_explains_and_takes_back(client, shipped):
     session = client.ok("POST", "/sessions", {"favorites": ["The Matrix", "Alien", 296, 318]})
-    ours = recommender.session(["The Matrix", "Alien", 296, 318])
+    ours = shipped.session(["The Matrix", "Alien", 296, 318])
     for answer in ("like", "dislike", "later", "seen", "not interested", "skip"):
         shown = ours.next()
         assert session["movie"]["movie_id"] == shown.movie.movie_id
@@ -119,9 +84,10 @@ def test_a_session_learns_explains_and_takes_back(client, recommender):
 
 
 def test_a_movie_leaves_the_watchlist_and_comes_back_by_undo(client):
-    mo = person(client, "moritz")
-    rows = b"Date,Name,Year,Letterboxd URI\n2020-01-01,Heat,1995,x\n"
-    mo.ok("POST", "/imports?filename=watchlist.csv&apply=true", data=rows)  # so it is of the person, not the session
+    mo = client.person("moritz")
+    mo.ok(
+        "POST", "/imports?filename=watchlist.csv&apply=true", data=f"{HEAD}\n2020-01-01,Heat,1995,x\n"
+    )  # so it is of the person, not the session
     session = mo.ok("POST", "/sessions", {"favorites": ["Alien"]})
     session = mo.answer(session, "later")
     path, (heat, other) = f"/sessions/{session['session_id']}", session["watchlist"]
@@ -142,24 +108,14 @@ def test_a_movie_leaves_the_watchlist_and_comes_back_by_undo(client):
 def test_one_answer_is_heard_once(client):
     session = client.ok("POST", "/sessions", {"favorites": [1, 2571]})
     path, given = f"/sessions/{session['session_id']}", {"movie_id": session["movie"]["movie_id"], "answer": "like"}
-    statuses: list[int] = []
-    ask = [
-        threading.Thread(
-            target=lambda: statuses.append(client.as_(client.token)("POST", f"{path}/answer", given).status_code)
-        )
-        for _ in range(8)
-    ]
-    for thread in ask:
-        thread.start()
-    for thread in ask:
-        thread.join()
-    assert sorted(statuses) == [200, *[409] * 7]
+    ask = at_once(lambda _: client.as_(client.token)("POST", f"{path}/answer", given), [*range(8)])
+    assert ask == [200, *[409] * 7]
     assert len(client.ok("GET", path)["answers"]) == 1
 
 
 def test_a_token_finds_its_sessions_again(client):
     own = client.ok("POST", "/sessions", {"favorites": ["Heat (1995)"]})["session_id"]
-    ida = person(client, "ida")
+    ida = client.person("ida")
     hers = ida.ok("POST", "/sessions", {"favorites": ["Heat (1995)"]})["session_id"]
     assert {"session_id": own, "user_id": None} in client.ok("GET", "/sessions")["sessions"]
     assert ida.ok("GET", "/sessions")["sessions"] == [{"session_id": hers, "user_id": "ida"}]
@@ -172,7 +128,7 @@ def test_a_session_that_is_deleted_is_gone(client):
 
 
 def test_a_new_person_s_ratings_count_at_once(client):
-    ana = person(client, "ana")
+    ana = client.person("ana")
     asked = "/movies/recommendations?user_id=ana&limit=20"
     assert ana.ok("GET", asked)["method"] == "popularity"
     assert "ana" in detail(client("POST", "/users", {"user_id": "ana"}), 409)
@@ -203,15 +159,14 @@ def test_ratings_join_those_of_the_data(client):
 
 
 def test_an_export_is_matched_and_kept_when_asked(client):
-    eve = person(client, "eve")
-    send = {"data": LETTERBOXD.encode()}
-    found = eve.ok("POST", "/imports?filename=ratings.csv", **send)
+    eve = client.person("eve")
+    found = eve.ok("POST", "/imports?filename=ratings.csv", data=LETTERBOXD)
     assert [one["movie"]["title"] for one in found["matched"]] == ["Heat"]
     assert [one["movie"]["title"] for one in found["guessed"]] == ["Alien"]
     assert [one["title"] for one in found["missed"]] == ["Zzyzx Qwr"]
     assert found["applied"] == 0
     assert eve.ok("GET", "/users/eve/export")["profile"]["favorites"] == []
-    assert eve.ok("POST", "/imports?filename=ratings.csv&apply=true", **send)["applied"] == 1
+    assert eve.ok("POST", "/imports?filename=ratings.csv&apply=true", data=LETTERBOXD)["applied"] == 1
     assert eve.ok("GET", "/users/eve/export")["profile"]["favorites"] == [6]
     said = detail(client("POST", "/imports?filename=../x.csv", data=b"what"), 409)
     assert said.startswith("x.csv begins with")
@@ -220,12 +175,12 @@ def test_an_export_is_matched_and_kept_when_asked(client):
 
 
 def test_the_chat_remembers_and_streams(client):
-    joe = person(client, "joe")
+    joe = client.person("joe")
     turn = joe.ok("POST", "/chat/joe", {"message": "I loved Heat, something funny and french"})
     assert turn["suggestions"]
     second = turn["suggestions"][1]["title"]
     assert second in joe.ok("POST", "/chat/joe", {"message": "who directed the second?"})["answer"]
-    streamed = joe("POST", "/chat/joe", {"message": "older please"}, headers={"Accept": "text/event-stream"})
+    streamed = joe("POST", "/chat/joe", {"message": "older please"}, headers=STREAMED)
     assert streamed.headers["content-type"].startswith("text/event-stream")
     *_, last = streamed.text.strip().split("\n\n")
     kind, data = last.split("\n")
@@ -238,7 +193,7 @@ def test_the_chat_remembers_and_streams(client):
 
 
 def test_the_chat_keeps_nothing_of_a_session_that_is_taken_back(client):
-    kim = person(client, "kim")
+    kim = client.person("kim")
     session = kim.ok("POST", "/sessions", {"favorites": ["Heat (1995)"]})
     kim.answer(session, "like")
     kim.ok("POST", "/chat/kim", {"message": "I loved Alien"})
@@ -251,20 +206,10 @@ def test_the_chat_keeps_nothing_of_a_session_that_is_taken_back(client):
     assert client.ok("GET", f"/movies/{alien}")["title"] == "Alien"
 
 
-def test_one_person_talks_to_two_servers_at_once(client, served, recommender):
-    max_ = person(client, "max")
-    with application(recommender, Path(served[1].path).parent) as (other, *_):
-        done: list[int] = []
-        talks = [max_, other] * 4
-
-        def talk(at: Client) -> None:
-            done.append(at("POST", "/chat/max", {"message": "something with robots"}).status_code)
-
-        threads = [threading.Thread(target=talk, args=(at,)) for at in talks]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+def test_one_person_talks_to_two_servers_at_once(client, served, shipped):
+    max_ = client.person("max")
+    with application(shipped, Path(served[1].path).parent) as (other, *_):
+        done = at_once(lambda at: at("POST", "/chat/max", {"message": "something with robots"}), [max_, other] * 4)
         assert {*done} <= {200, 409}
         assert done.count(200) > 4
         n_messages = client.ok("GET", "/users/max/export")["chat"]["n_messages"]
@@ -273,7 +218,7 @@ def test_one_person_talks_to_two_servers_at_once(client, served, recommender):
 
 def test_a_person_is_deleted_down_to_the_bytes(served):
     client, tokens, _ = served
-    zoe = person(client, "zoe-to-be-deleted")
+    zoe = client.person("zoe-to-be-deleted")
     session = zoe.ok("POST", "/sessions", {"words": ["unforgettable kangaroo"]})
     zoe.ok("POST", "/chat/zoe-to-be-deleted", {"message": "something funny"})
     files = [path for path in Path(tokens.path).parent.iterdir() if path.is_file()]
@@ -285,7 +230,7 @@ def test_a_person_is_deleted_down_to_the_bytes(served):
     detail(client("GET", "/users/zoe-to-be-deleted/export"), 404)
 
 
-def test_a_chat_model_chooses_and_its_words_come_as_they_are_written(recommender, tmp_path):
+def test_a_chat_model_chooses_and_its_words_come_as_they_are_written(shipped, tmp_path):
     from recommender.chat.client import ChatClient
     from recommender.chat.rerank import LLMReranker
 
@@ -295,8 +240,8 @@ def test_a_chat_model_chooses_and_its_words_come_as_they_are_written(recommender
         {"picks": [{"number": 3 + i, "reason": f"reason {n}"} for i, n in enumerate(numbers)]}
     )
     model = LLMReranker(ChatClient.open(fake.url, "m", attempts=1))
-    with application(recommender, tmp_path, reranker=model) as (client, *_):
-        streamed = client("POST", "/chat/me", {"message": "I loved Heat"}, headers={"Accept": "text/event-stream"})
+    with application(shipped, tmp_path, reranker=model) as (client, *_):
+        streamed = client("POST", "/chat/me", {"message": "I loved Heat"}, headers=STREAMED)
     fake.close()
     kinds = [event.partition("\n")[0] for event in streamed.text.strip().split("\n\n")]
     assert kinds[-1] == "event: turn"
@@ -332,3 +277,64 @@ def test_the_examples_with_curl_run(client, tmp_path):
         found = json.loads(done.stdout)
         assert "status" not in found or found["status"] == "ok", found
         assert found.get("movies") or found.get("recommendations") or found.get("movie") or found.get("suggestions")
+
+
+@pytest.fixture
+def both(shipped, tmp_path):
+    """Two servers on one store, as clients with one token."""
+    with application(shipped, tmp_path) as (here, *_), application(shipped, tmp_path) as (there, *_):
+        yield here, there
+
+
+def chat(client, message):
+    return client.ok("POST", "/chat/lee", {"message": message})
+
+
+def refused(client):
+    return client.ok("GET", "/users/lee/export")["chat"]["refused"]
+
+
+def test_what_is_refused_at_one_server_is_refused_at_all(both):
+    here, there = both
+    chat(here, "I loved Alien, no horror")
+    said = refused(here)
+    assert said
+    found = chat(there, "something with robots")["suggestions"]
+    assert refused(there) == said
+    movies = [there.ok("GET", f"/movies/{one['movie_id']}") for one in found]
+    assert not any("Horror" in movie["genres"] for movie in movies)
+
+
+def test_who_comes_back_after_a_deletion_elsewhere_is_new_everywhere(both):
+    here, there = both
+    for message in ("I loved Alien, something funny, no horror", "from the 80s"):
+        old = chat(here, message)["suggestions"]
+    there.ok("DELETE", "/users/lee")
+    chat(there, "something with robots")
+    said = here("POST", "/chat/lee", {"message": "more like the second"})
+    assert old[1]["title"] not in said.text
+    assert refused(here) == []
+    assert here.ok("GET", "/users/lee/export")["profile"]["favorites"] == []
+
+
+def test_a_message_is_kept_whole_or_not_at_all(both, monkeypatch):
+    here, _ = both
+    chat(here, "I loved Alien")
+    before = here.ok("GET", "/users/lee/export")
+    with monkeypatch.context() as broken:
+        broken.setattr("recommender.serve.database.Database.save_profile", lambda *_: 1 / 0)
+        assert here("POST", "/chat/lee", {"message": "I loved Heat, no horror"}).status_code == 500
+    assert here.ok("GET", "/users/lee/export") == before
+    chat(here, "I loved Heat, no horror")
+    assert here.ok("GET", "/users/lee/export")["chat"]["n_messages"] == 2
+
+
+def test_what_leaves_the_watchlist_leaves_that_of_the_chat(both):
+    here, _ = both
+    chat(here, "I loved Heat, and I want to see Alien later")
+    session = here.ok("POST", "/sessions", {"user_id": "lee"})
+    (alien,) = session["watchlist"]
+    given = {"movie_id": alien["movie_id"], "answer": "skip"}
+    here.ok("POST", f"/sessions/{session['session_id']}/answer", given)
+    chat(here, "something with robots")
+    assert "later" not in dict(here.ok("GET", "/users/lee/export")["chat"]["answers"]).values()

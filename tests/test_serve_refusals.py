@@ -1,23 +1,18 @@
-"""What the server refuses, and how: tokens, limits, hostile text; and what it keeps when it is killed."""
+"""What the server refuses, and how: tokens, limits, hostile text, faults, slow clients, other writers."""
 
-import os
-import random
-import signal
-import subprocess
-import sys
+import socket
+import sqlite3
 import threading
 import time
+from urllib.parse import urlsplit
 
 import pytest
 
+from model.serve import listen
 from recommender.data.errors import ArtifactError
-from recommender.facade import Recommender
 
-from .serving import ROOT, Client, application, program
-from .test_serve import detail, person
+from .serving import application, detail
 
-pytest.importorskip("fastapi")
-pytest.importorskip("uvicorn")
 pytestmark = pytest.mark.dev
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -31,20 +26,9 @@ HOSTILE = [
 ]
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    with application(Recommender.load(), tmp_path_factory.mktemp("served")) as found:
-        yield found
-
-
-@pytest.fixture
-def client(served) -> Client:
-    return served[0]
-
-
 def test_every_token_that_is_not_valid_is_refused_alike(served):
     client, tokens, _ = served
-    ana, ben = person(client, "ana"), person(client, "ben")
+    ana, ben = client.person("ana"), client.person("ben")
     right = ana.token
     expired = tokens.make("old", "ana", days=1e-9)
     wrong = right[:-1] + ("A" if right[-1] != "A" else "B")
@@ -53,11 +37,7 @@ def test_every_token_that_is_not_valid_is_refused_alike(served):
     said = [ana.as_(token)("GET", path) for token in (None, wrong, unknown, expired, "x", "é" * 40, ben.token)]
     said += [client.as_(None)("GET", f"{path}?{name}={right}") for name in ("token", "access_token", "q")]
     said += [client.as_(None)("GET", path, headers={"Authorization": given}) for given in ("", f"Basic {right}", right)]
-    said += [
-        ben("GET", "/users/nobody/export"),
-        ben("GET", "/movies/recommendations?user_id=1"),
-        ben("GET", "/metrics"),
-    ]
+    said += [ben("GET", of) for of in ("/users/nobody/export", "/movies/recommendations?user_id=1", "/metrics")]
     said += [ben("POST", "/users", {"user_id": "x"}), ben("DELETE", "/users/ana"), client.as_(None)("GET", "/nothing")]
     assert {one.status_code for one in said} == {401}
     assert len({(one.text, one.headers["www-authenticate"]) for one in said}) == 1
@@ -65,7 +45,7 @@ def test_every_token_that_is_not_valid_is_refused_alike(served):
 
 
 def test_another_person_s_session_is_not_there(client):
-    cat, dan = person(client, "cat"), person(client, "dan")
+    cat, dan = client.person("cat"), client.person("dan")
     path = f"/sessions/{cat.ok('POST', '/sessions', {'words': ['space']})['session_id']}"
     said = [dan("GET", path), dan("POST", f"{path}/undo"), dan("DELETE", path), dan("GET", "/sessions/none")]
     assert {one.status_code for one in said} == {404}
@@ -87,7 +67,7 @@ def test_tokens_are_not_in_their_file_and_end_when_it_says(served, tmp_path):
     assert here.caller(made[1]).person is None
 
 
-def test_too_much_is_refused(client, tmp_path):
+def test_too_much_is_refused(shipped, client, tmp_path):
     from recommender.serve.gate import Limits
 
     assert "bytes" in detail(client("POST", "/sessions", data=b"x" * (1 << 20)), 413)
@@ -96,7 +76,7 @@ def test_too_much_is_refused(client, tmp_path):
     assert "1000" in detail(client("POST", "/sessions", {"words": ["x" * 1001]}), 422)
     assert "100" in detail(client("GET", "/movies/search?q=heat&limit=101"), 422)
     limits = Limits(rate=3.0, sessions=2)
-    with application(Recommender.load(), tmp_path, limits=limits) as (other, *_):
+    with application(shipped, tmp_path, limits=limits) as (other, *_):
         statuses = [other("POST", "/sessions", {"favorites": [1]}).status_code for _ in range(3)]
         assert statuses == [201, 201, 429]
         answers = [other("GET", "/movies/1") for _ in range(20)]
@@ -144,165 +124,46 @@ def test_refusals_speak_of_what_was_sent(client, method, path, body, kind, statu
     assert not any(machinery in said for machinery in ("Recommender", "constrained", "dictionary", "Value error"))
 
 
-def test_answers_carry_headers_that_keep_a_page_safe(client):
+def test_answers_carry_headers_that_keep_a_page_safe_and_other_origins_out(shipped, client, tmp_path):
     for path in ("/docs", "/movies/1", "/nothing", "/health"):
         headers = client("GET", path).headers
-        policy = headers["content-security-policy"]
-        assert "script-src 'self'" in policy
-        assert "unsafe" not in policy
+        assert "script-src 'self'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         assert "access-control-allow-origin" not in headers
     assert client("GET", "/movies/1").headers["cache-control"] == "no-store"
-
-
-def test_other_origins_may_ask_only_where_they_are_named(tmp_path):
-    with application(Recommender.load(), tmp_path, cors=["https://a.example"]) as (client, *_):
+    with application(shipped, tmp_path, cors=["https://a.example"]) as (other, *_):
         for origin, allowed in (("https://a.example", "https://a.example"), ("https://b.example", None)):
             asked = {"Origin": origin, "Access-Control-Request-Method": "GET"}
-            found = client.as_(None)("OPTIONS", "/movies/1", headers=asked)
+            found = other.as_(None)("OPTIONS", "/movies/1", headers=asked)
             assert found.headers.get("access-control-allow-origin") == allowed
 
 
 def test_the_log_holds_nothing_personal(served):
     client, _, lines = served
-    client("GET", "/movies/search?q=mysecret")
-    client("GET", "/users/mysecret/export")
+    for path in ("/movies/search?q=mysecret", "/users/mysecret/export", "/mysecret"):
+        client("GET", path)
     client("POST", "/chat/mysecret", {"message": "mysecret wish"})
-    client("GET", "/mysecret")
     assert "/users/{user_id}/export" in "\n".join(lines)
     assert "mysecret" not in "\n".join(lines)
 
 
-def test_a_fault_is_told_without_its_text(served, monkeypatch):
-    client, _, lines = served
-
-    def broken(*_: object) -> None:
-        raise RuntimeError("mysecret")
-
-    monkeypatch.setattr("recommender.serve.sessions.Sessions.view", broken)
-    assert "fault" in detail(client("POST", "/sessions", {"favorites": [1]}), 500)
-    assert any(line.startswith("RuntimeError at ") for line in lines)
-    assert "mysecret" not in "\n".join(lines)
-
-
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
 @pytest.mark.parametrize(
-    ("error", "status"), [(RuntimeError("mysecret"), 500), (ArtifactError("mysecret.sqlite"), 503)]
+    ("error", "status", "logged"),
+    [(RuntimeError("mysecret"), 500, "RuntimeError at "), (ArtifactError("mysecret.sqlite"), 503, "mysecret.sqlite")],
 )
-def test_a_fault_in_a_stream_is_told_to_whoever_runs_the_server(served, monkeypatch, capfd, error, status):
-    client, _, lines = served
-
+def test_a_fault_is_told_to_whoever_runs_the_server(served, monkeypatch, capfd, accept, error, status, logged):
     def broken(*_: object) -> None:
         raise error
 
+    client, _, lines = served
+    lines.clear()
     monkeypatch.setattr("recommender.serve.talks.Talks.say", broken)
-    answer = client("POST", "/chat/ana", {"message": "war"}, headers={"Accept": "text/event-stream"})
+    answer = client("POST", "/chat/ana", {"message": "war"}, headers={"Accept": accept})
     assert f'"status": {status}' in answer.text
     assert "mysecret" not in answer.text + capfd.readouterr().err
-    assert any(line.startswith("RuntimeError at " if status == 500 else "mysecret.sqlite") for line in lines)
-
-
-def test_nothing_that_was_answered_is_lost_when_the_server_is_killed(tmp_path):
-    store, rng = tmp_path / "serve.sqlite", random.Random(0)
-    token, session, said = "", None, []
-    for _ in range(3):
-        with program(store) as (process, url, first):
-            token = first or token
-            client = Client(url, token)
-            if session is None:
-                session = client.ok("POST", "/sessions", {"favorites": [1, 296, 2571]})
-            else:
-                session = client.ok("GET", f"/sessions/{session['session_id']}")
-                assert [one["movie"]["movie_id"] for one in session["answers"]] == said
-            for _ in range(rng.randint(1, 4)):
-                said.append(session["movie"]["movie_id"])
-                session = client.answer(session, "like")
-            os.kill(process.pid, signal.SIGKILL)
-
-
-def test_two_processes_share_a_store(tmp_path):
-    store = tmp_path / "serve.sqlite"
-    with program(store) as (_, url, token), program(store) as (_, other, second):
-        assert token
-        assert not second
-        here, there = Client(url, token), Client(other, token)
-        session = here.ok("POST", "/sessions", {"favorites": [1, 296, 2571]})
-        for place in range(6):
-            session = (here, there)[place % 2].answer(session, "like")
-        assert len(here.ok("GET", f"/sessions/{session['session_id']}")["answers"]) == 6
-        given = {"movie_id": session["movie"]["movie_id"], "answer": "like"}
-        path, statuses = f"/sessions/{session['session_id']}/answer", []
-
-        def ask(url: str) -> None:
-            statuses.append(Client(url, token)("POST", path, given).status_code)
-
-        threads = [threading.Thread(target=ask, args=((url, other)[place % 2],)) for place in range(16)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert sorted(statuses) == [200, *[409] * 15]
-        made = here.ok("POST", "/users", {"user_id": "ana"})["token"]
-        assert there.as_(made).ok("GET", "/users/ana/export")["user_id"] == "ana"
-
-
-def run(*flags: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "model.serve", *flags], cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
-
-
-@pytest.mark.parametrize(
-    ("flags", "said"),
-    [
-        (["--host", "0.0.0.0"], "--new-token"),
-        (["--port", "99999"], "99999"),
-        (["--port", "70000000000000"], "70000000000000"),
-        (["--host", "no such host"], "no such host"),
-        (["--method", "magic"], "magic"),
-        (["--rate", "0"], "--rate"),
-        (["--new-token", ""], "--new-token"),
-        (["--new-token", "x", "--user", "a b"], "a b"),
-        (["--processed", "/nowhere"], "/nowhere"),
-    ],
-)
-def test_flags_that_make_no_server_are_one_line(tmp_path, flags, said):
-    done = run("--store", str(tmp_path / "s.sqlite"), *flags)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-
-
-def test_a_file_of_something_else_is_refused(tmp_path):
-    (tmp_path / "other").write_text("hello, this is no database, and much longer than a header of one" * 100)
-    (tmp_path / "tokens").write_text("[]")
-    for flags in (
-        ["--store", str(tmp_path / "other")],
-        ["--store", str(tmp_path / "s"), "--token-file", str(tmp_path / "tokens")],
-    ):
-        done = run(*flags, "--port", "0")
-        assert done.returncode == 2
-        assert len(done.stderr.splitlines()) == 1
-
-
-def test_a_token_made_at_the_console_opens_for_its_person_until_it_ends(tmp_path):
-    store = tmp_path / "s.sqlite"
-    made = [
-        run("--store", str(store), "--new-token", "x", "--user", "7", *more).stdout.strip()
-        for more in ([], ["--days", "0.00001"])
-    ]
-    time.sleep(1)
-    with program(store) as (_, url, first):
-        assert not first
-        statuses = [Client(url, token)("GET", "/movies/recommendations?user_id=7").status_code for token in made]
-        assert statuses == [200, 401]
-
-
-def test_without_the_extra_one_line_names_it():
-    code = "import sys; sys.modules['fastapi'] = None; from model import serve; serve.cli.run(serve.main)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2
-    assert "tastevec[serve]" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert lines[0].startswith(logged)
 
 
 def test_a_session_is_never_written_over_a_later_one(tmp_path):
@@ -314,3 +175,105 @@ def test_a_session_is_never_written_over_a_later_one(tmp_path):
     assert one.replace_session(read._replace(content={"said": 1}))
     assert not other.replace_session(read._replace(content={"said": 2}))
     assert other.sessions("id", "a")[0].content == {"said": 1}
+
+
+@pytest.mark.parametrize("ask", ["answer", "undo", "start", "change", "end"])
+def test_a_writer_elsewhere_stops_nobody_but_who_writes(served, ask):
+    client, tokens, _ = served
+    session = client.answer(client.ok("POST", "/sessions", {"favorites": [1, 296]}), "like")
+    path, given = f"/sessions/{session['session_id']}", {"movie_id": session["movie"]["movie_id"], "answer": "like"}
+    method, address, body = {
+        "answer": ("POST", f"{path}/answer", given),
+        "undo": ("POST", f"{path}/undo", None),
+        "start": ("POST", "/sessions", {"favorites": [1]}),
+        "change": ("PATCH", path, {"familiarity": 0.9}),
+        "end": ("DELETE", path, None),
+    }[ask]
+    other = sqlite3.connect(tokens.path.with_name("serve.sqlite"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    done: list[int] = []
+    writer = client.as_(client.token)
+    thread = threading.Thread(target=lambda: done.append(writer(method, address, body).status_code))
+    thread.start()
+    for _ in range(20):  # while it waits
+        assert client.ok("GET", "/health")["status"] == "ok"
+        assert client("GET", path).status_code == 200
+    thread.join(0.1)
+    assert not done
+    other.execute("ROLLBACK")
+    other.close()
+    thread.join()
+    assert done[0] < 300
+
+
+REQUEST = "POST {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n"
+
+
+@pytest.fixture
+def line(served, monkeypatch):
+    """A connection to a server that waits .3 s."""
+    monkeypatch.setattr("recommender.serve.gate.SECONDS", 0.3)
+    address = urlsplit(served[0].url)
+    with socket.create_connection((address.hostname, address.port)) as found:
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("head", "answered"),
+    [
+        ("", b""),
+        ("POST /sessions HTTP/1.1\r\nX: ", b""),
+        ("GET /health HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 200"),  # and then a second head
+        (REQUEST.format("/sessions", "x") + "Content-Length: 9999\r\n\r\n", b"HTTP/1.1 401"),
+        (REQUEST + "Content-Length: 9999\r\n\r\n", b""),
+        (REQUEST + "Transfer-Encoding: chunked\r\n\r\nffff\r\n", b""),
+    ],
+)
+@pytest.mark.parametrize("path", ["/sessions", "/imports?filename=x"])
+def test_who_brings_no_whole_request_is_cut_off(served, line, head, answered, path):
+    client, _, lines = served
+    lines.clear()
+    line.sendall(head.format(path, client.token).encode())
+    if answered:
+        assert line.recv(10_000).startswith(answered)
+    line.settimeout(0.02)
+    for _ in range(500):  # byte by byte
+        try:
+            line.sendall(b"1" * bool(head))
+            if not line.recv(10_000):
+                break
+        except socket.timeout:
+            continue
+        except ConnectionError:
+            break
+    else:
+        pytest.fail("the connection is still open")
+    client.ok("GET", "/health")
+    assert not any(" at " in said for said in lines)  # it is no fault
+
+
+def test_a_body_that_comes_slowly_but_comes_is_heard(served, line, monkeypatch):
+    monkeypatch.setattr("recommender.serve.gate.RATE", 1.0)
+    body = b'{"favorites": [1]}'
+    line.sendall((REQUEST.format("/sessions", served[0].token) + f"Content-Length: {len(body)}\r\n\r\n").encode())
+    for byte in body:
+        line.sendall(bytes([byte]))
+        time.sleep(0.04)
+    assert line.recv(100).startswith(b"HTTP/1.1 201")
+
+
+def test_an_answer_may_take_its_time(served, line, monkeypatch):
+    def slow(*_: object) -> dict[str, str]:
+        time.sleep(0.8)
+        return {}
+
+    monkeypatch.setattr("recommender.serve.talks.Talks.say", slow)
+    body = '{"message": "war"}'
+    line.sendall((REQUEST.format("/chat/me", served[0].token) + f"Content-Length: {len(body)}\r\n\r\n{body}").encode())
+    assert line.recv(100).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux has it")
+def test_who_reads_nothing_of_an_answer_is_cut_off_by_the_system():
+    with listen("127.0.0.1", 0) as door:
+        assert 0 < door.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 60_000
