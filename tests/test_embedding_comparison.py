@@ -257,8 +257,6 @@ def test_separation_against_all_pairs_and_by_chance():
     assert found[:3] == pytest.approx(means, abs=1e-12)
     assert found.gap == pytest.approx((means[0] - means[1]) / abs(means[2]))
     assert np.isnan(embeddings.separation_gap(vectors, genres & False)[:4]).all()  # no movie has a genre
-    with pytest.raises(DataError, match="120 vectors and genres of 2 movies"):
-        embeddings.separation_gap(vectors, genres[:2])
     vectors, genres = directions(400)
     assert not np.isnan(embeddings.separation_gap(vectors, genres).gap)  # these lean to one side
     for seed in range(2):  # and these do not
@@ -280,5 +278,3 @@ def test_places_against_sorting(cells, monkeypatch):
         twin = {**{i: i + 10 for i in range(30, 40)}, **{i: i - 10 for i in range(40, 50)}}.get(target, target)
         assert place == pytest.approx((order.index(target) + order.index(twin)) / 2 + 1)
     assert ranks(np.zeros((2, 7)), vectors, np.array([0, 89])).tolist() == [45.5, 45.5]  # a request without a meaning
-    with pytest.raises(DataError, match="width 3 and movies of width 7"):
-        ranks(np.zeros((2, 3)), vectors, targets[:2])

@@ -153,8 +153,6 @@ def separation_gap(vectors: np.ndarray, genres: np.ndarray) -> Gap:
     >>> separation_gap(vectors, np.array([[True], [True], [False]])).same
     1.0
     """
-    if len(vectors) != len(genres):
-        raise DataError(f"{len(vectors)} vectors and genres of {len(genres)} movies: give both for the same movies")
     listed = genres.any(axis=1)
     V = vectors[listed].astype(np.float64)
     sets, of_movie = np.unique(genres[listed], axis=0, return_inverse=True)

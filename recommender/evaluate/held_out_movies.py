@@ -22,7 +22,6 @@ from typing import Callable, Optional
 
 import numpy as np
 
-from ..data.catalog import Catalog
 from ..data.errors import ChoiceError
 from ..data.interactions import LIKED, Interactions, concat
 from ..learn.base import Ranker
@@ -86,12 +85,10 @@ BASELINES: dict[str, Callable[..., Ranker]] = {
 def hold_out(source: Source, part: str, fold: int, seed: int = 0) -> Evaluation:
     """Return the case of fold `fold`, 0 to 4, of `part`, val or test: see the head of this module.
 
-    Raises `ChoiceError` for fewer than 10 movies and where nobody is left to evaluate.
+    Raises `ChoiceError` where nobody is left to evaluate.
     """
     case = source.case(part)
     n_movies = case.known.n_movies
-    if n_movies < N_FOLDS:
-        raise ChoiceError(f"{n_movies} movies are too few to hold out a tenth: use more data")
     folds = np.array_split(np.random.default_rng(seed).permutation(n_movies), N_FOLDS)
     held_out = folds[fold + (MOST_FOLDS if part == "val" else 0)]
     is_out = np.isin(np.arange(n_movies), held_out)
@@ -103,19 +100,14 @@ def hold_out(source: Source, part: str, fold: int, seed: int = 0) -> Evaluation:
     return dataclasses.replace(case, candidates=held_out.astype(np.int64))
 
 
-def without_counts(catalog: Catalog, case: Evaluation) -> Catalog:
-    """Return the catalogue with the counts of the ratings that models may know, so that popularity cannot leak."""
-    counts = dict(zip(case.known.movie_ids.tolist(), case.known.movie_counts().tolist()))
-    return catalog.with_counts(np.array([counts.get(i, 0) for i in catalog.movie_ids.tolist()], dtype=np.int64))
-
-
 def evaluate(source: Source, specs: Sequence[Spec], options: Options, n_folds: int = MOST_FOLDS) -> Report:
     """Rank the held-out movies of `n_folds` folds with the baselines and the models of `specs`.
 
     Ratios are to popularity by genre.
     """
     cases = [hold_out(source, options.part, fold, options.seed) for fold in range(n_folds)]
-    catalogs = [source.catalog and without_counts(source.catalog, case) for case in cases]
+    # counts of the ratings that models may know, so that popularity cannot leak
+    catalogs = [source.catalog and source.catalog.with_counts(case.known.movie_counts()) for case in cases]
     people, column = np.unique(np.concatenate([case.user_rows for case in cases]), return_inverse=True)
     n_times = np.bincount(column)  # the folds in which each user is evaluated
     n_liked, n_ranked = (sum(map(len, each)) for each in zip(*((c.relevant()[1], c.candidates) for c in cases)))

@@ -135,8 +135,6 @@ def ranks(queries: np.ndarray, movies: np.ndarray, targets: np.ndarray) -> np.nd
     queries: (n_queries, d).  movies: (n_movies, d).  1 is best; movies as near as the one meant share their ranks, so
     a row of zeros gets the one in the middle. Cost O(n_queries n_movies d), a block of queries at a time.
     """
-    if queries.shape[1] != movies.shape[1]:
-        raise DataError(f"queries of width {queries.shape[1]} and movies of width {movies.shape[1]}: use one backend")
     result = np.empty(len(queries))
     step = max(1, _CELLS // max(len(movies), 1))
     for low in range(0, len(queries), step):
