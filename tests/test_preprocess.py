@@ -23,6 +23,8 @@ from recommender.data.splits import PARTS, load_all, load_movies, load_ratings, 
 from .raw_sets import BASE, LINES, MOVIES, TINY_FLAGS, pack, random_lines, random_movies, run_setup, write_csv
 from .tiny import load_final_rating
 
+ROOT = Path(__file__).resolve().parents[1]
+ZIPS = [ROOT.parent / "shared" / "data" / f"ml-latest-{name}.zip" for name in ("small", "2023-head")]
 CSV_RATINGS = {f"{name}.csv" for part in PARTS for name in (part, f"{part}_transformed")} | {"ratings_filtered.csv"}
 OTHER_FILES = {
     *(*FILES, "history_parts.npy"),
@@ -365,3 +367,13 @@ def test_sets_whose_movie_ids_mean_different_movies_are_refused_together(tmp_pat
     with pytest.raises(DataError, match="two has no README"):
         setup.main([f"--data={one}", f"--data={two}", *out, *TINY_FLAGS, "--bundle"])
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not all(zip.is_file() for zip in ZIPS), reason="the raw data are not beside this clone")
+def test_the_shipped_data_are_rebuilt_byte_for_byte(tmp_path):
+    flags = ["--min-movie-ratings=5", "--min-user-ratings=0", "--bundle", f"--output={tmp_path}"]
+    setup.main([*(f"--data={zip}" for zip in ZIPS), *flags, f"--descriptions={ROOT / 'descriptions' / 'movies.jsonl'}"])
+    shipped = {path.name for path in (ROOT / "processed").iterdir() if path.is_file()}
+    assert {path.name for path in tmp_path.iterdir()} <= shipped
+    same_files(tmp_path, ROOT / "processed")
