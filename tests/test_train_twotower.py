@@ -23,18 +23,10 @@ from recommender.learn.two_tower.model import MODEL_FILE, TwoTower
 from recommender.learn.two_tower.network import RECIPE, TwoTowerSettings, loss_and_gradient
 from recommender.learn.two_tower.training import shuffled_batches
 
-from .test_training_programs import make_processed as make_splits
+from .test_training_programs import make_processed
 from .tiny import exit_code, start
 
 SMALL = ["--factors", 4, "--batch", 32, "--rate", 0.03, "--patience", 0]
-
-
-def make_processed(folder: Path, value: float = 0.0) -> Path:
-    """The two groups of test_training_programs with a list of their 40 movies; `value` overrides the ratings."""
-    make_splits(folder, value=value)
-    lines = [f"{7 * i},Movie {i} (1999),1999,{('Action', 'Drama')[i % 2]}\n" for i in range(40)]
-    (folder / "movie_metadata.csv").write_text("movieId,title,year,genres\n" + "".join(lines), encoding="utf-8")
-    return folder
 
 
 @pytest.fixture(scope="module")
