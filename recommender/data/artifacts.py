@@ -199,16 +199,13 @@ class Stored:
         Raises `ArtifactError` for missing or damaged files, files of another run, and values that are not finite.
         """
         check_files(self.folder, self.manifest, list(files), self.remedy)
-        arrays: dict[str, np.ndarray] = {}
+        arrays, again = dict[str, np.ndarray](), f"run {self.remedy}"
         for name, dtypes in files.items():
             path = self.folder / name
             if path.suffix == ".json":
-                found = {
-                    path.stem: load_json(path, f"run {self.remedy}", lambda ids: np.array([*map(int, ids)], np.int64))
-                }
+                found = {path.stem: load_json(path, again, lambda ids: np.array([*map(int, ids)], np.int64))}
             else:
-                parts = dtypes if path.suffix == ".npz" else {path.stem: dtypes}
-                found = load_arrays(path, parts, f"run {self.remedy}")
+                found = load_arrays(path, dtypes if path.suffix == ".npz" else {path.stem: dtypes}, again)
             floats = [array for array in found.values() if array.dtype.kind == "f" and array.size]
             if not all(math.isfinite(array.min()) and math.isfinite(array.max()) for array in floats):
                 raise ArtifactError(f"{path} has values that are not finite: run {self.remedy}")
