@@ -136,12 +136,10 @@ def check_fusion(arguments: argparse.Namespace) -> None:
     service = [getattr(arguments, name) is not None for name in _VISUAL_SERVICE]
     if any(service) and not (all(service[:2]) and arguments.visual):
         raise ChoiceError("--visual-url, --visual-model and --visual FOLDER go together: give all three")
-    given = [name for name in ("visual", "audio") if getattr(arguments, name) is not None]
-    if arguments.fusion and not given:
-        raise ChoiceError(f"--fusion {arguments.fusion} needs another modality: give --visual, --audio or both")
-    unused = [name for name in (*given, *_FUSION_SETTINGS) if getattr(arguments, name) is not None]
-    if not arguments.fusion and unused:
-        raise ChoiceError(f"--{unused[0].replace('_', '-')} is used only by --fusion: give both, or omit it")
+    given = any(getattr(arguments, name) is not None for name in ("visual", "audio"))
+    unused = [name for name in _FUSION_SETTINGS if getattr(arguments, name) is not None]
+    if bool(arguments.fusion) != given or (unused and not given):
+        raise ChoiceError("--fusion and its settings go with --visual, --audio or both: give these too, or omit it")
 
 
 def read_inputs(arguments: argparse.Namespace) -> tuple[dict[str, Vectors], Optional[np.ndarray]]:

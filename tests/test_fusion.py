@@ -267,8 +267,9 @@ def test_posters_are_embedded_by_a_service(project: Path, server: Server, monkey
 
 def test_flags_that_do_not_go_together_are_refused_before_any_work(project: Path) -> None:
     for flags, message in (
-        ("--visual x.npz", "--visual is used only by --fusion"),
-        ("--fusion pca", "give --visual, --audio"),
+        ("--visual x.npz", "--fusion and its settings go with --visual"),
+        ("--fusion pca", "--fusion and its settings go with --visual"),
+        ("--n-components 3", "--fusion and its settings go with --visual"),
         ("--fusion pca --visual x.npz --visual-url http://127.0.0.1:1/v1", "--visual-model"),
         ("--fusion pca --audio x --visual-url u --visual-model m", "--visual FOLDER"),
         ("--fusion pca --visual nowhere.npz", "nowhere.npz is missing"),

@@ -96,9 +96,9 @@ def test_sources_are_known_by_what_lies_there(tmp_path: Path) -> None:
     assert [ident for ident, _ in read_source("movielens", processed)] == [str(movie[0]) for movie in FILMS]
     other = tmp_path / "other"
     other.mkdir()
-    for name, place in (("tweets", other), ("tweets", tmp_path / "none.csv"), ("a:b", tmp_path / "none.dat")):
-        with pytest.raises(DataError, match=place.name if name == "tweets" else "source 'a:b'"):
-            read_source(name, place)
+    for place in (other, tmp_path / "none.csv", tmp_path / "none.dat"):
+        with pytest.raises(DataError, match=place.name):
+            read_source("tweets", place)
     assert dat(other, "7::Seven::\n") == read_source("tweets", other)
 
 

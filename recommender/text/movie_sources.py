@@ -26,10 +26,9 @@ from ..data.raw.cells import is_nothing, joined_genres, link_id, unshared, whole
 from ..data.raw.csv_table import file_rows
 from ..data.raw.raw_files import RawFiles
 from ..data.raw.sources import FORMATS, IMDB_DIGITS
-from .base import MOVIELENS, movie_text, text_hash
+from .base import movie_text, text_hash
 
 _DAT, _TSV = "movies.dat", "movie_database.tsv"
-_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 # field -> columns of the INSPIRED table; the first one with a value counts
 _COLUMNS = {
     "movie_id": ("video_id", "movie_id", "id", "imdb_id"),
@@ -50,10 +49,8 @@ def read_source(name: str, path: Path) -> list[tuple[str, Movie]]:
     """Read the movies of source `name`: a processed folder, a `movies.dat`, a `.tsv`, or a folder that holds one.
 
     Returns (id there, movie); `movie_id` is 0 where the source's ids are not numbers.
-    Raises `DataError` for an invalid name, for any other file, and for bad lines.
+    Raises `DataError` for any other file, and for bad lines.
     """
-    if not _NAME.fullmatch(name):
-        raise DataError(f"source {name!r}: use lower-case letters, digits, '-' and '_', such as {MOVIELENS}")
     if path.is_dir():
         if any((path / file).is_file() for file in ("movie_metadata.csv", "movie_features.csv")):
             catalog = Catalog.load(path)

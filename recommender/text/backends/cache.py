@@ -93,7 +93,6 @@ class VectorCache:
         """Turn errors of SQLite, and of a folder that can't be one, into ours."""
         try:
             yield
-        except (sqlite3.OperationalError, OSError, RuntimeError) as error:
-            raise ArtifactError(f"{self.path} cannot be used ({error}): give another cache folder") from None
-        except sqlite3.DatabaseError as error:
-            raise ArtifactError(f"{self.path} is damaged ({error}): delete it, to ask for its vectors again") from None
+        except (sqlite3.DatabaseError, OSError, RuntimeError) as error:
+            what = f"{self.path} cannot be used ({error})"
+            raise ArtifactError(f"{what}: give another cache folder, or delete a damaged file") from None
