@@ -18,12 +18,13 @@ if not __package__:  # run as a file: its folder gives way to the clone's
     sys.path[0] += "/.."
 
 from model.terminal.answers import years
-from recommender import cli
+from recommender import cli, ranking
 from recommender.data.artifacts import need_file
 from recommender.data.catalog import Movie
 from recommender.data.errors import ChoiceError, DataError, whole
 from recommender.data.files import replace_file
 from recommender.facade import Recommender
+from recommender.ranking import Ranked
 from recommender.session import profiles
 from recommender.session.group import AVERAGE, STRATEGIES
 from recommender.session.policy import MovieFilter
@@ -97,7 +98,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     recommender = Recommender.load(given.processed)
     if given.all:
         return recommend_everybody(recommender, given)
-    rows = Request(recommender, given, request).rows()
+    rows = answer(recommender, given, request)
     table = [as_line(place, row) for place, row in enumerate(rows, 1)]
     if given.csv:
         with replace_file(given.csv) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
@@ -162,64 +163,57 @@ def wanted_of(given: argparse.Namespace) -> MovieFilter:
     return MovieFilter(tuple(given.genre), tuple(given.exclude_genre), *(years(given.year) if given.year else ()))
 
 
-class Request:
-    """What the flags ask for; `rows` answers it."""
+def people_of(given: argparse.Namespace, wanted: MovieFilter) -> dict[str, Any]:
+    """Return the profiles by name, and the lists of favorites; flags count before what a profile holds."""
+    folder = given.profiles or profiles.default_profiles_folder()
+    people = {name: profiles.read_profile(profiles.profile_path(folder, name)) for name in given.profile}
+    for profile in people.values():
+        if given.genre or given.exclude_genre or given.year:
+            profile["filter"] = asdict(wanted)
+        if given.familiarity is not None:
+            profile["familiarity"] = given.familiarity
+    return {**people, **{f"person {place}": titles(text) for place, text in enumerate(given.favorites, 1)}}
 
-    def __init__(self, recommender: Recommender, given: argparse.Namespace, kind: str) -> None:
-        self.recommender, self.given, self.kind, self.wanted = recommender, given, kind, wanted_of(given)
-        folder = given.profiles or profiles.default_profiles_folder()
-        found = {name: profiles.read_profile(profiles.profile_path(folder, name)) for name in given.profile}
-        for profile in found.values():  # what the person chose counts where the flags say nothing
-            if given.genre or given.exclude_genre or given.year:
-                profile["filter"] = asdict(self.wanted)
-            if given.familiarity is not None:
-                profile["familiarity"] = given.familiarity
-        lists = {f"person {place}": titles(text) for place, text in enumerate(given.favorites, 1)}
-        self.people: dict[str, Any] = {**found, **lists}
 
-    def rows(self) -> list[Row]:
-        """Return the movies, best first, and why if that is asked for."""
-        recommender, given, n = self.recommender, self.given, whole("n", self.given.n)
-        excluded = {recommender.row_of(title) for title in given.exclude}
-        allowed = self.wanted.mask(recommender.catalog)
-        allowed[list(excluded)] = False
-        if self.kind == SIMILAR:
-            movie = recommender.catalog.movie(recommender.row_of(given.similar_to))
-            found = recommender.similar_movies(movie.movie_id, len(allowed))
-            kept = [one for one in found if allowed[recommender.row_of(one.movie)]][:n]
-            return [Row(one.movie, one.similarity, f"like {movie}, by {one.by}") for one in kept]
-        if self.kind == GROUP:
-            strategy = given.strategy or AVERAGE
-            session = recommender.group_session(self.people, strategy, 0, self.wanted, given.familiarity)
-            return self.of_session(session, excluded)
-        name, person = next(iter(self.people.items()), ("", None))
-        if self.kind == LIKE or (self.kind == FAVORITES and given.method is None and not given.context):
-            session = recommender.session(person or (), 0, self.wanted, given.like, given.familiarity)
-            return self.of_session(session, excluded)
-        wanted, familiarity = self.wanted, given.familiarity
-        if self.kind == PROFILE:
-            wanted, familiarity = MovieFilter(**person.get("filter", {})), person.get("familiarity")
-            if person["words"]:
-                print(f"tastevec: the words of profile {name} count in a session, and with --like", file=sys.stderr)
-        user = given.user if person is None else person
-        how = (wanted, given.exclude, familiarity)
-        ranked = recommender.recommend(user, n, given.method, *how, context=given.context)
-        return [Row(one.movie, one.score, self.why(user, one.movie, one.by)) for one in ranked]
+def answer(recommender: Recommender, given: argparse.Namespace, kind: str) -> list[Row]:
+    """Return the movies that the flags ask for, best first, and why if that is asked for."""
+    n, wanted, familiarity = whole("n", given.n), wanted_of(given), given.familiarity
+    people = people_of(given, wanted)
+    name, person = next(iter(people.items()), ("", None))
+    excluded = [recommender.row_of(title) for title in given.exclude]
+    if kind == SIMILAR:
+        allowed, movie = ranking.allowed(recommender.catalog, wanted, excluded), recommender.row_of(given.similar_to)
+        found = recommender.similar_movies(int(recommender.catalog.movie_ids[movie]), len(allowed))
+        kept = [one for one in found if allowed[recommender.row_of(one.movie)]][:n]
+        return [Row(one.movie, one.similarity, f"like {recommender.catalog.movie(movie)}, by {one.by}") for one in kept]
+    if kind == GROUP:
+        session = recommender.group_session(people, given.strategy or AVERAGE, 0, wanted, familiarity)
+        return first_of(session, n, excluded, given.why)
+    if kind == LIKE or (kind == FAVORITES and given.method is None and not given.context):
+        session = recommender.session(person or (), 0, wanted, given.like, familiarity)
+        return first_of(session, n, excluded, given.why)
+    if kind == PROFILE:
+        wanted, familiarity = MovieFilter(**person.get("filter", {})), person.get("familiarity")
+        if person["words"]:
+            print(f"tastevec: the words of profile {name} count in a session, and with --like", file=sys.stderr)
+    user = given.user if person is None else person
+    ranked = recommender.recommend(user, n, given.method, wanted, given.exclude, familiarity, context=given.context)
+    return [Row(one.movie, one.score, why(recommender, user, one) if given.why else "") for one in ranked]
 
-    def of_session(self, session: Session, excluded: set[int]) -> list[Row]:
-        """Return what a session shows first, where each movie is skipped."""
-        found = list[Recommendation]()
-        while len(found) < self.given.n and (one := session.next()) is not None:
-            found += [one] if self.recommender.row_of(one.movie) not in excluded else []
-        return [Row(one.movie, one.score, reasons(one.because) if self.given.why else "") for one in found]
 
-    def why(self, user: Any, movie: Movie, by: str) -> str:
-        if not self.given.why:
-            return ""
-        explained = self.recommender.explain(user, movie)
-        near = ", ".join(f"{one} {cosine:.0%}" for one, cosine in explained.similar_to_your_favorites)
-        fits = explained.explanation
-        return f"ranked by {by}; beside that, {fits[0].lower()}{fits[1:]}" + (f"; near your {near}" if near else "")
+def first_of(session: Session, n: int, excluded: list[int], with_reasons: bool) -> list[Row]:
+    """Return what a session shows first, where each movie is skipped."""
+    found = list[Recommendation]()
+    while len(found) < n and (one := session.next()) is not None:
+        found += [one] if session.engine.catalog.row_of(one.movie.movie_id) not in excluded else []
+    return [Row(one.movie, one.score, reasons(one.because) if with_reasons else "") for one in found]
+
+
+def why(recommender: Recommender, user: Any, one: Ranked) -> str:
+    explained = recommender.explain(user, one.movie)
+    near = ", ".join(f"{movie} {cosine:.0%}" for movie, cosine in explained.similar_to_your_favorites)
+    fits = explained.explanation[0].lower() + explained.explanation[1:]
+    return f"ranked by {one.by}; beside that, {fits}" + (f"; near your {near}" if near else "")
 
 
 def titles(text: str) -> list[str]:

@@ -110,7 +110,7 @@ def test_tables_csv_and_json_say_the_same(capsys, tmp_path, ask, monkeypatch):
         assert printed[2 * place].startswith(f"{place + 1:3}  {row['title']} ({row['year']})")
         assert printed[2 * place + 1].strip() == row["why"]
     movie = Movie(1, "Untitled", 0, ("Drama", "War"))
-    monkeypatch.setattr(recommend.Request, "rows", lambda self: [recommend.Row(movie, 1.0, "")])
+    monkeypatch.setattr(recommend, "answer", lambda *_: [recommend.Row(movie, 1.0, "")])
     (found,) = ask("--user", "1")
     assert (found["genres"], found["year"]) == (["Drama", "War"], None)
 
