@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recommender.data.catalog import Catalog
+from recommender.data.catalog import Catalog, Movie
 from recommender.data.errors import ChoiceError, SettingsError
 from recommender.linalg.rows import unit_rows
 from recommender.session.engine import SessionEngine
@@ -64,8 +65,14 @@ def make_rule(name: str, policy: PolicySettings | None = None, n: int = N) -> An
     return ConditionalGaussian(Gaussian(make_vectors(n), small, small + 0.02, small, 100), GaussianSettings())
 
 
+@functools.cache
 def make_encoder(rule: VectorRule, catalog: Catalog) -> FreeText:
     return FreeText(catalog, rule, TopicBackend(), TopicBackend().embed_texts(catalog.lines()))
+
+
+@functools.cache
+def movies_of(catalog: Catalog) -> list[Movie]:
+    return [catalog.movie(row) for row in range(len(catalog))]
 
 
 IN_FORMULA = ("genre", "popularity", "diversity", "traits", "turn")  # terms of `reference_scores`
@@ -106,7 +113,7 @@ def test_the_average_moves_as_the_recursion_says():
 
 def plain_traits(catalog: Catalog, favorites: list[int], likes: list[int], dislikes: list[int]) -> np.ndarray:
     """What the favorites share, movie by movie: genres, decades, languages and tones as dictionaries; keywords."""
-    movies = [catalog.movie(row) for row in range(len(catalog))]
+    movies = movies_of(catalog)
     n = len(movies)
 
     def rare(lists: list[list[str]]) -> dict[str, float]:
@@ -167,8 +174,8 @@ def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
 
     shown, affinity = ~np.isin(np.arange(n), favorites), np.ones(n)
     if favorites:
-        names = [name for row in favorites for name in catalog.movie(row).genres]
-        affinity = np.array([sum(names.count(g) for g in catalog.movie(i).genres) / len(names) for i in range(n)])
+        names = [name for row in favorites for name in movies_of(catalog)[row].genres]
+        affinity = np.array([sum(names.count(g) for g in movie.genres) / len(names) for movie in movies_of(catalog)])
         if not state.utterances:
             shown &= (affinity >= policy.min_genre_affinity) & (1 - affinity <= policy.max_genre_distance)
     allowed = shown.copy()
