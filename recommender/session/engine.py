@@ -237,7 +237,9 @@ class SessionEngine:
         if not state.favorites or weight <= 0:
             return None
         counted = np.fromiter(map(TRAITS_COUNT.__getitem__, map(itemgetter(1), state.answers)), np.float32)
-        return np.float32(weight) * context.traits(answered, counted)
+        if not counted.any():
+            return np.float32(weight) * context.traits_at_first
+        return context.traits(weight, answered, counted)
 
     def _turn(self, state: SessionState) -> Optional[tuple[int, np.ndarray]]:
         """Return the favorite whose turn it is, a row, and the points of that (n_movies,); None if it is nobody's."""

@@ -172,8 +172,8 @@ class SessionContext:
         self.fixed = np.where(self.allowed, sum(self.terms.values()), -np.inf).astype(np.float32)
         self._weights, self._n_allowed = self.allowed.astype(np.float32), int(self.allowed.sum())
 
-    def traits(self, rows: np.ndarray, counted: np.ndarray) -> np.ndarray:
-        """Return the points of what the favorites share, before the weight of it, (n_movies,) float32.
+    def traits(self, weight: float, rows: np.ndarray, counted: np.ndarray) -> np.ndarray:
+        """Return the points of what the favorites share, (n_movies,) float32.
 
         rows, counted: of answers, their movies and what each counts beside a favorite; less than 0 for a dislike.
         """
@@ -183,12 +183,18 @@ class SessionContext:
         m = x.take(self.favorites, axis=0).sum(axis=0) + counted @ x.take(rows, axis=0)
         m /= len(self.favorites) + float(counted[counted > 0].sum()) + 1
         squares = np.bincount(block, m * m, len(TRAIT_WEIGHTS))  # |m|^2 of each of the four
-        weights = (np.array(TRAIT_WEIGHTS) * squares)[block].astype(np.float32)
-        return np.asarray((weights * m) @ columns + self._keywords)
+        points = ((weight * np.array(TRAIT_WEIGHTS) * squares)[block].astype(np.float32) * m) @ columns
+        points[self._keywords[0]] += np.float32(weight) * self._keywords[1]
+        return np.asarray(points)
 
     @functools.cached_property
-    def _keywords(self) -> np.ndarray:
-        """The sum of (idf (n - 1) / F)^2 over the words of keywords that n > 1 of F favorites have, (n_movies,)."""
+    def traits_at_first(self) -> np.ndarray:
+        """What `traits` returns before anything counts, for a weight of 1."""
+        return self.traits(1.0, np.zeros(0, np.int64), np.zeros(0, np.float32))
+
+    @functools.cached_property
+    def _keywords(self) -> tuple[np.ndarray, np.ndarray]:
+        """The sum of (idf (n - 1) / F)^2 over the words of keywords that n > 1 of F favorites have: rows and points."""
         from ..text.backends.word_features import stem
         from ..text.word_match import content_words
 
@@ -198,7 +204,8 @@ class SessionContext:
             if n > 1:
                 rows = _keyword_match(self.catalog).rows_with(ChainMap(*words)[root])
                 points[rows] += (math.log((1 + len(points)) / len(rows)) * (n - 1) / len(words)) ** 2
-        return points
+        rows = np.flatnonzero(points)
+        return rows, points[rows]
 
     def moments(self, scores: np.ndarray, answered: Numbers = ()) -> tuple[float, float]:
         """Return mean and standard deviation of `scores` over the candidates (allowed and unanswered); 1 if all
