@@ -88,7 +88,7 @@ def test_files_that_hold_no_usable_sound_are_refused(tmp_path: Path) -> None:
         riff((1, 1, RATE, RATE, 2, 16), b"ab", 100),
     ):
         (tmp_path / "a.wav").write_bytes(content)
-        with pytest.raises(DataError, match=r"a\.wav .*: (make it again with ffmpeg .*-ar 22050|copy it again)"):
+        with pytest.raises(DataError, match=r"a\.wav .*: make it again with ffmpeg .*-ar 22050"):
             read_wav(tmp_path / "a.wav")
 
 

@@ -50,11 +50,9 @@ def read_wav(path: Path) -> np.ndarray:
             content = file.readframes(n)
     except (wave.Error, EOFError, OverflowError) as error:
         raise DataError(f"{path} is not a WAV file that can be read ({error}): {_REMEDY}") from None
-    if rate != RATE or n == 0 or width > 4:
-        raise DataError(f"{path} holds {n:,} samples of {8 * width} bits at {rate} Hz: {_REMEDY}")
-    expected = n * width * n_channels
-    if len(content) < expected:
-        raise DataError(f"{path} is cut short: {len(content):,} of {expected:,} bytes are there: copy it again")
+    if rate != RATE or n == 0 or width > 4 or len(content) < n * width * n_channels:
+        what = f"{len(content):,} bytes of {n:,} samples of {8 * width} bits at {rate} Hz"
+        raise DataError(f"{path} holds {what}: {_REMEDY}")
     raw = np.frombuffer(content, dtype=np.uint8).reshape(-1, width)  # little-endian
     whole = np.zeros((len(raw), 4), dtype=np.uint8)
     whole[:, 4 - width :] = raw ^ 128 if width == 1 else raw  # 8 bits alone have no sign: 128 is zero

@@ -151,20 +151,14 @@ def read_embeddings(answer: Any, n_texts: int, client: Client) -> tuple[list[Opt
 
     Where one text was sent, its embedding needs no index. Raises `WebError` for a wrong answer.
     """
-    fault = "no list of embeddings"
     with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):
-        data = list(answer["data"])
-        indices = [entry.get("index") for entry in data]
-        fault = f"{len(data)} embeddings for {n_texts} texts"
-        if len(data) == n_texts:
-            fault = f"indices {indices[:3]} ... for {n_texts} texts, in no certain order (--batch-size 1 helps)"
-            if n_texts == 1 or sorted(indices) == list(range(n_texts)):
-                data = data if n_texts == 1 else sorted(data, key=lambda entry: entry["index"])
-                rows = [_numbers(entry.get("embedding")) for entry in data]
-                fault = "embeddings of several lengths"
-                if len({len(row) for row in rows if row is not None}) < 2:
-                    return rows, str(answer.get("model") or "")
-    raise client.unexpected(answer, fault)
+        data = answer["data"] if n_texts == 1 else sorted(answer["data"], key=lambda entry: entry["index"])
+        rows = [_numbers(entry.get("embedding")) for entry in data]
+        complete = len(rows) == n_texts and (n_texts == 1 or [entry["index"] for entry in data] == list(range(n_texts)))
+        if complete and len({len(row) for row in rows if row is not None}) < 2:
+            return rows, str(answer.get("model") or "")
+    what = f"no list of {n_texts} embeddings of one length, each with its index"
+    raise client.unexpected(answer, f"{what} (--batch-size 1 helps where that is missing)")
 
 
 def _numbers(embedding: object) -> Optional[np.ndarray]:
