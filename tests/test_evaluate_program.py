@@ -221,7 +221,6 @@ OWN = (("--csv", "csv"), ("--json", "json"), ("--csv", "parquet"))
         *((f"RAW {flag} own.csv", f"own.csv is a file, .*{flag}") for flag in ("--checkpoint", "--plots")),
         ("RAW --protocol yesterday", "yesterday"),
         ("RAW --stages 0", "--stages.*from 1"),
-        ("RAW --seed -1", "--seed"),
         ("--set A", "--data"),
         ("--data x --processed y", "one of them"),
         ("RAW --queries q.csv", "--queries needs --embeddings"),
@@ -230,7 +229,6 @@ OWN = (("--csv", "csv"), ("--json", "json"), ("--csv", "parquet"))
         ("--protocol held-out-movies --plots there", "cannot be combined"),
         ("--embeddings word2vec", "unknown embedding backend 'word2vec'"),
         ("--embeddings random --method ease", "--method is for models"),
-        ("--embeddings random --samples -1", "--samples.*-1"),
     ],
 )
 def test_wrong_flags_are_refused(flags, message, tmp_path, monkeypatch):
