@@ -18,12 +18,8 @@ import numpy as np
 
 from .web import Client, WebError, at_once
 
-# Words of OpenAI, TEI, vLLM, llama.cpp, Ollama, Mistral, pydantic for one text too long, or too many texts or tokens.
 MOST_REFUSED = 5  # texts, one after another
-_OF_ONE_TEXT = (400, 413, 422, 500)  # may be said of one text of a batch
-_SIZE_WORDS = re.compile(
-    r"(?i)too[ _](long|large|many|big)|maximum|exceed|at most|context[ _]length|batch size|less than|longer than"
-)
+_OF_ONE_TEXT = (400, 413, 422, 500)  # may be said of one text of a batch, or of its size
 Batch = Sequence[int]  # positions of texts
 # Thoughts: <think>, <thinking>, [THINK], <seed:think>, <|START_THINKING|>, <|begin_of_thought|>, ◁think▷ ...
 _WORD = r"(?:think|thinking|thoughts?|reasoning|reflection|analysis|scratchpad)\b[^<>\[\]◁▷]*[>\]▷]"
@@ -81,8 +77,8 @@ def embed(
     """Yield (positions in `texts`, vectors (n, d) float64, the model's name) of each answer, in the order of arrival.
 
     body: what each request says beside its texts: model, encoding_format, dimensions.  A batch that is refused is
-    halved, down to one text; if for its size, so are those to come.  refused: gets the texts without a vector, by their
-    position; five in a row end it, but not by what a service says that answered others, or before (answered).
+    halved, down to one text.  refused: gets the texts without a vector, by their position; five in a row end it, but
+    not by what a service says that answered others, or before (answered).
     After an error no request begins; what is under way is still yielded, because it is paid for. Closed early, it
     begins no more requests. Raises `WebError`, also for an answer that can't be right.
     """
@@ -92,13 +88,9 @@ def embed(
     unusable = WebError(f"{client.host} gave zeros, or no list of finite numbers in float32: check the model", 200)
 
     def send(batch: Batch) -> Iterator[tuple[Batch, bytes, WebError]]:
-        nonlocal batch_size
         parts, patient = [batch], client
         while parts:
             part = parts.pop()
-            if len(part) > batch_size:
-                parts += [part[batch_size:], part[:batch_size]]
-                continue
             # Half of a surrogate pair is no text to any server.
             sent = [texts[position].encode("utf-8", "replace").decode() for position in part]
             try:
@@ -109,14 +101,11 @@ def embed(
                     return
                 if error.status not in _OF_ONE_TEXT and not error.filtered:
                     raise
-                if not half:
-                    yield part, b"", error
-                elif error.status == 413 or (not error.retryable and _SIZE_WORDS.search(error.detail)):
-                    batch_size = min(batch_size, half)
-                    parts.append(part)
-                else:
+                if half:
                     patient = hasty
                     parts += [part[half:], part[:half]]
+                else:
+                    yield part, b"", error
 
     failure: Optional[WebError] = None
     last, alike = np.zeros(0), set[str]()  # the only vector of the last answer, and the texts that had it in a row
