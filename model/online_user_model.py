@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from model.terminal import answers
-from model.terminal.answers import Command
+from model.terminal.answers import MOST_LISTED, Command
 from model.terminal.console import EndOfInput, MovieConsole, build_parser, open_policy, shortened
 from recommender.data.artifacts import need_file
 from recommender.data.errors import ChoiceError, TastevecError
@@ -28,7 +28,7 @@ from recommender.session.session import Session
 from recommender.session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SessionState
 from recommender.text.registry import HTTP
 
-MOST_REASONS, MOST_LISTED = 8, 20
+MOST_REASONS = 8
 _HEARD = {LIKE: "liked", DISLIKE: "disliked", NOT_INTERESTED: "not interested", LATER: "for later"}
 OF_THE_SVD = ("learning_rule", "familiarity", "vector_scaling")  # not settings of the two-tower session
 
@@ -264,11 +264,9 @@ class Conversation:
         assert state.current is not None
         movie, reasons = self.catalog.movie(state.current), self.engine.explain(state)
         said = sorted((r for r in reasons if (r.movie or r.text) and r.value), key=lambda r: -abs(r.value))
-        most = MOST_REASONS + (len(said) == MOST_REASONS + 1)
-        lines = [(r.value, answers.WHY[r.kind].format(r.movie or shortened(r.text))) for r in said[:most]]
-        if others := said[most:]:
-            what = "answers and words" if any(r.text for r in others) else "answers"
-            lines.append((sum(r.value for r in others), f"your other {len(others)} {what} together"))
+        lines = [(r.value, answers.WHY[r.kind].format(r.movie or shortened(r.text))) for r in said[:MOST_REASONS]]
+        if others := said[MOST_REASONS:]:
+            lines.append((sum(r.value for r in others), f"all else that you said ({len(others)})"))
         filled = {"movie": movie, "affinity": self.engine.context(state).affinity[state.current]}
         filled["shared"] = shared_names(self.catalog, state.favorites, state.current)
         others = [r for r in reasons if not (r.movie or r.text) and r.value]

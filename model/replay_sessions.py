@@ -95,8 +95,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         data, catalog = load_all(folder), Catalog.load(folder)
     else:
         data, catalog = read_set(arguments.data, arguments.set or "B")
-    of_folds = (arguments.folds, arguments.favorites, seeds, arguments.fold_seed, arguments.last_user)
-    folds = make_folds(data, catalog, *of_folds)
+    drawn = (arguments.folds, arguments.favorites, seeds, arguments.fold_seed, arguments.last_user)
+    folds = make_folds(data, catalog, *drawn)
     n_sessions = sum(len(fold.people) for fold in folds)
     if not n_sessions:
         raise DataError("no user likes enough movies (rating >= 4): use more data")
@@ -105,14 +105,14 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     print(f"outside: hits outside the {N_KNOWN} most rated; famous: share shown of the {N_FAMOUS} most rated")
     print("weighted: rate by 1 / popularity; a movie never rated is of no interest, unless unrated = skip")
     started, progress = time.perf_counter(), cli.Progress("replaying", "rules")
-    figures, sessions = [], {}
+    figures, sessions = [], []
     for number, name in enumerate(names):
         progress(number, len(names), name)
         for policy, views in replay_rule(name, folds, policies, arguments.turns).items():
             for view, outcomes in views.items():
-                found = summarize(outcomes, arguments.turns, len(catalog))
-                figures.append({"rule": name, "policy": policy, "view": view, **found})
-                sessions[name, policy, view] = pd.DataFrame(outcomes)
+                how = {"rule": name, "policy": policy, "view": view}
+                figures.append({**how, **summarize(outcomes, arguments.turns, len(catalog))})
+                sessions += [{**how, **one._asdict()} for one in outcomes]
     progress(len(names), len(names))
     for policy in policies:
         of_policy = [row for row in figures if row["policy"] == policy]
@@ -126,7 +126,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     if arguments.json:
         report.write_json(arguments.json, {"turns": arguments.turns, "seeds": seeds, "figures": figures})
     if arguments.csv:
-        table = pd.concat(sessions, names=["rule", "policy", "view"]).reset_index(level=[0, 1, 2])
+        table = pd.DataFrame(sessions)
         for column in ("hit_turns", "shown"):
             table[column] = [" ".join(map(str, cell)) for cell in table[column]]
         report.write_table(arguments.csv, [table])

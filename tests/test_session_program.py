@@ -410,7 +410,7 @@ def test_words_in_a_session_are_read_explained_and_undone(processed, with_texts)
     typed = ["alpha", "", "t \x1b[31mwar\u202e " + "heist " * 50, "w", *(f"t war {i}" for i in range(8)), "w", "q", ""]
     done = run("\n".join(typed), "--processed", with_texts)
     assert f'  your words "{("[31mwar " + "heist " * 50)[:57]}..."\n' in done.stdout
-    assert re.search(r"  your other \d+ answers and words together\n", done.stdout)
+    assert re.search(r"  all else that you said \(\d+\)\n", done.stdout)
     # without text vectors
     command = f"run python -m model.generate_embeddings --processed {processed} --backend minilm"
     done = run("alpha\n\nt war\ny\nq\n", "--processed", processed)
