@@ -59,7 +59,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(given.times + 1):
             with program(Path(folder, "serve.sqlite"), "--rate", "1e6") as (process, url, first):
-                token = first or token
+                token = token or first
                 for person in people:
                     if turn == 0:
                         favorites = rng.sample([1, 6, 260, 296, 318, 527, 593, 1214, 2571], 4)
