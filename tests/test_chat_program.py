@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,30 +14,7 @@ from recommender.people.store import Remembered, Store
 from tests.fake_server import Reply, says
 from tests.test_session_program import Terminal, refused, run
 from tests.test_session_program import with_texts as with_texts
-from tests.tiny import run_on
 
-TYPED = """\
-I loved Alpha (1980)
-war
-who directed it?
-not 2
-the first was great
-why the first?
-hi
-?!
-/undo
-/profile
-/export
-/nope
-save 2 for later
-what's on my watchlist?
-more
-/watchlist
-remove the first from my watchlist
-my watchlist
-remove Alpha from my watchlist
-bye
-"""
 TRANSCRIPT = """\
 tastevec: 9 movies. What do you feel like? /help, /quit
 > I loved Alpha (1980)
@@ -45,24 +23,12 @@ tastevec: 9 movies. What do you feel like? /help, /quit
     goes with Alpha (1980) (Action)
  2. Théta (1999)  Action
     goes with Alpha (1980) (Action)
- 3. Gamma (1982)  Action, War
-    goes with Alpha (1980) (Action)
- 4. Zeta (1990)  Action, Drama
-    the nearest that is left to Alpha (1980) (Action)
- 5. Iota (2001)  Comedy
-    the nearest that is left to Alpha (1980)
 > war
    understood: War
  1. Gamma (1982)  Action, War
     goes with Alpha (1980) (Action); fits your words “War”
  2. The Beta (1981)  Action by Ann Lee: A movie about things.
     goes with Alpha (1980) (Action)
- 3. Théta (1999)  Action
-    goes with Alpha (1980) (Action)
- 4. Zeta (2005)  Drama, War
-    fits your words “War”
- 5. Zeta (1990)  Action, Drama
-    the nearest that is left to Alpha (1980) (Action)
 > who directed it?
    understood: director: Gamma (1982)
    Gamma (1982): its director is not in the data
@@ -72,24 +38,12 @@ tastevec: 9 movies. What do you feel like? /help, /quit
     goes with Alpha (1980) (Action); fits your words “War”
  2. Théta (1999)  Action
     goes with Alpha (1980) (Action)
- 3. Zeta (2005)  Drama, War
-    fits your words “War”
- 4. Zeta (1990)  Action, Drama
-    the nearest that is left to Alpha (1980) (Action)
- 5. Iota (2001)  Comedy
-    the nearest that is left to Alpha (1980)
 > the first was great
    understood: Gamma (1982): like
  1. Théta (1999)  Action
     goes with Alpha (1980) (Action)
  2. Zeta (2005)  Drama, War
     fits your words “War”
- 3. Zeta (1990)  Action, Drama
-    goes with Alpha (1980) (Action)
- 4. Iota (2001)  Comedy
-    the nearest that is left to Alpha (1980)
- 5. Epsilon (1984)  Drama
-    the nearest that is left to Gamma (1982)
 > why the first?
    understood: why: Théta (1999)
    Théta (1999): goes with Alpha (1980) (Action)
@@ -113,12 +67,6 @@ tastevec: 9 movies. What do you feel like? /help, /quit
     goes with Alpha (1980) (Action); fits your words “War”
  2. Zeta (1990)  Action, Drama
     goes with Alpha (1980) (Action)
- 3. Zeta (2005)  Drama, War
-    fits your words “War”
- 4. Iota (2001)  Comedy
-    the nearest that is left to Théta (1999)
- 5. Epsilon (1984)  Drama
-    the nearest that is left to Théta (1999)
 > what's on my watchlist?
    on your watchlist: 1. Théta (1999)
 > more
@@ -127,12 +75,6 @@ tastevec: 9 movies. What do you feel like? /help, /quit
     goes with Alpha (1980) (Action); fits your words “War”
  2. Zeta (1990)  Action, Drama
     goes with Alpha (1980) (Action)
- 3. Zeta (2005)  Drama, War
-    fits your words “War”
- 4. Iota (2001)  Comedy
-    the nearest that is left to Théta (1999)
- 5. Epsilon (1984)  Drama
-    the nearest that is left to Théta (1999)
 > /watchlist
    on your watchlist: 1. Théta (1999)
 > remove the first from my watchlist
@@ -141,12 +83,6 @@ tastevec: 9 movies. What do you feel like? /help, /quit
     goes with Alpha (1980) (Action); fits your words “War”
  2. Zeta (2005)  Drama, War
     fits your words “War”
- 3. Zeta (1990)  Action, Drama
-    goes with Alpha (1980) (Action)
- 4. Iota (2001)  Comedy
-    the nearest that is left to Alpha (1980)
- 5. Epsilon (1984)  Drama
-    the nearest that is left to Alpha (1980)
 > my watchlist
    on your watchlist: nothing yet; say: save 2 for later
 > remove Alpha from my watchlist
@@ -154,25 +90,32 @@ tastevec: 9 movies. What do you feel like? /help, /quit
 > bye
 Goodbye.
 """
+TYPED = "\n".join(re.findall("^> (.*)$", TRANSCRIPT, flags=re.MULTILINE)) + "\n"
 
 
-def talk(text, *flags):
-    return run(text, *flags, main=chat.main, rule=[])
+@pytest.fixture
+def talk(with_texts):
+    """Talk with what is typed, a text, or a function that returns a line."""
+
+    def talk(typed, *flags):
+        def main(argv):
+            if callable(typed):
+                sys.stdin = SimpleNamespace(isatty=lambda: False, readline=typed)
+            return chat.main(argv)
+
+        return run("" if callable(typed) else typed, "--processed", with_texts, *flags, main=main, rule=[])
+
+    return talk
 
 
-def talk_to(readline, *flags):
-    """Talk with what `readline` returns, again and again, as what is typed."""
+@pytest.fixture
+def store(tmp_path):
+    return ["--store", tmp_path / "people.sqlite"]
 
-    class Typed:
-        def isatty(self):
-            return False
 
-    def main(argv):
-        sys.stdin = Typed()
-        sys.stdin.readline = readline
-        return chat.main(argv)
-
-    return run("", *flags, main=main, rule=[])
+@pytest.fixture
+def model(server):
+    return ["--base-url", server.url, "--model", "fake"]
 
 
 def unusual(errors):
@@ -183,13 +126,13 @@ def titles(done):
     return re.findall(r"^ ?\d+\. (.*?\))  ", done.stdout, flags=re.MULTILINE)
 
 
-def test_a_whole_conversation(with_texts):
-    done = talk(TYPED, "--processed", with_texts)
+def test_a_whole_conversation(talk):
+    done = talk(TYPED, "--top", 2)
     assert (done.returncode, done.stdout) == (0, TRANSCRIPT)
 
 
-def test_a_person_is_remembered_undone_and_forgotten_to_the_byte(with_texts, tmp_path):
-    flags = ["--processed", with_texts, "--store", tmp_path / "people.sqlite", "--user", "Zoe Quux"]
+def test_a_person_is_remembered_undone_and_forgotten_to_the_byte(talk, store, tmp_path):
+    flags = [*store, "--user", "Zoe Quux"]
     first = talk("I loved Alpha (1980)\nnot 1\nwar\n/undo\n", *flags)
     assert first.stdout.endswith("\n> \nGoodbye.\n")
     refused_one = titles(first)[0]
@@ -207,142 +150,124 @@ def test_a_person_is_remembered_undone_and_forgotten_to_the_byte(with_texts, tmp
     assert "Welcome back" not in talk("", *flags).stdout
 
 
-def test_nothing_is_stored_unless_asked_for_and_words_only_with_keep_text(with_texts, tmp_path, monkeypatch):
+def test_nothing_is_stored_unless_asked_for_and_words_only_with_keep_text(talk, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
-    talk("I loved Alpha (1980), war\n", "--processed", with_texts)
+    talk("I loved Alpha (1980), war\n")
     assert list(tmp_path.iterdir()) == []
-    flags = ["--processed", with_texts, "--user", "ann"]
     for more, kept in (([], False), (["--keep-text"], True)):
-        talk("a heist of quicksilver\n", *flags, *more)
+        talk("a heist of quicksilver\n", "--user", "ann", *more)
         files = [path for path in (tmp_path / "share").rglob("*") if path.is_file()]
         assert any(b"quicksilver" in path.read_bytes() for path in files) == kept
 
 
-def test_commands_are_known_without_their_slash_but_nobody_is_forgotten_by_a_word(with_texts):
-    done = talk("I loved Alpha (1980)\nwar\nUndo\nforget\nprofile\nq\nwar\n", "--processed", with_texts)
+def test_commands_are_known_without_their_slash_but_nobody_is_forgotten_by_a_word(talk):
+    done = talk("I loved Alpha (1980)\nwar\nUndo\nforget\nprofile\nq\nwar\n")
     assert "taken back" in done.stdout
     assert "Top items: Alpha (1980)" in done.stdout
     assert done.stdout.endswith("> q\nGoodbye.\n")
 
 
-def test_of_a_long_message_the_first_thousand_letters_are_heard_and_kept(with_texts, tmp_path):
-    flags = ["--processed", with_texts, "--store", tmp_path / "people.sqlite", "--keep-text"]
-    done = talk(f"I loved Alpha (1980). {'war ' * 300}I loved Beta.\n", *flags)
+def test_of_a_long_message_the_first_thousand_letters_are_heard_and_kept(talk, store):
+    done = talk(f"I loved Alpha (1980). {'war ' * 300}I loved Beta.\n", *store, "--keep-text")
     assert "of 1,235 letters the first 1,000" in done.stdout
-    with Store(tmp_path / "people.sqlite") as store:
-        (text,) = store.load("me").texts
-    assert len(text) == 1000
+    with Store(store[1]) as stored:
+        assert [len(text) for text in stored.load("me").texts] == [1000]
 
 
-def test_two_conversations_of_one_person_lose_nothing(with_texts, tmp_path):
-    flags = ["--processed", with_texts, "--store", tmp_path / "people.sqlite"]
-
+def test_two_conversations_of_one_person_lose_nothing(talk, store):
     lines = iter(["I loved Alpha (1980)\n", "other", "I hated Iota (2001)\n", "/profile\n", ""])
 
     def readline():
         if (line := next(lines)) != "other":
             return line
         stdin = sys.stdin
-        talk("I loved Delta (1983)\n", *flags)
+        talk("I loved Delta (1983)\n", *store)
         sys.stdin = stdin
         return next(lines)
 
-    done = talk_to(readline, *flags)
+    done = talk(readline, *store)
     assert "Top items: Delta (1983); Alpha (1980)" in done.stdout
-    assert "Welcome back: 3 movies" in talk("", *flags).stdout
+    assert "Welcome back: 3 movies" in talk("", *store).stdout
 
 
-def test_a_message_that_another_conversation_overtakes_is_refused_and_may_be_said_again(with_texts, tmp_path, server):
-    store = tmp_path / "people.sqlite"
-
+def test_a_message_that_another_conversation_overtakes_is_refused_and_may_be_said_again(talk, store, model, server):
     def quicker(messages):  # while the model thinks
-        with Store(store) as other:
+        with Store(store[1]) as other:
             known = other.load("me") or Remembered()
             if not known.n_messages:
                 other.save("me", known._replace(n_messages=1, answers={3: "favorite"}))
         return '{"place_1": 1}'
 
     server.chat = quicker
-    flags = ["--processed", with_texts, "--store", store, "--base-url", server.url, "--model", "fake"]
-    done = talk("I loved Alpha (1980)\nI loved Alpha (1980)\n/profile\n", *flags)
+    done = talk("I loved Alpha (1980)\nI loved Alpha (1980)\n/profile\n", *store, *model)
     assert "another process has changed what is remembered of me" in done.stdout
     assert len(titles(done)) == 5
-    with Store(store) as mine:
+    with Store(store[1]) as mine:
         known = mine.load("me")
     assert (known.n_messages, len(known.answers)) == (2, 2)
 
 
-def test_who_is_forgotten_elsewhere_stays_forgotten(with_texts, tmp_path):
-    store = tmp_path / "people.sqlite"
-    flags = ["--processed", with_texts, "--store", store]
-
+def test_who_is_forgotten_elsewhere_stays_forgotten(talk, store):
     lines = iter(["I loved Alpha (1980)\n", "war\n", "forget", "why the first?\n", "/undo\n", "/profile\n", ""])
 
     def readline():
         if (line := next(lines)) == "forget":
-            with Store(store) as other:
+            with Store(store[1]) as other:
                 other.forget("me")
             line = next(lines)
         return line
 
-    done = talk_to(readline, *flags)
+    done = talk(readline, *store)
     assert "Top items: nothing yet" in done.stdout
     assert "nothing to take back" in done.stdout
-    with Store(store) as left:
+    with Store(store[1]) as left:
         assert left.users() == []
 
 
-def test_what_cannot_be_written_does_not_end_the_conversation(with_texts, tmp_path):
+def test_what_cannot_be_written_does_not_end_the_conversation(talk, tmp_path):
     name = "x" * 300
-    done = talk(f"I loved Alpha (1980)\n/export {tmp_path}/{name}.csv\n/profile\n", "--processed", with_texts)
+    done = talk(f"I loved Alpha (1980)\n/export {tmp_path}/{name}.csv\n/profile\n")
     assert name in done.stdout
     assert "Top items: Alpha (1980)" in done.stdout
 
 
-def test_refusals_come_back_with_the_person_and_wishes_do_not(with_texts, tmp_path):
-    flags = ["--processed", with_texts, "--store", tmp_path / "people.sqlite", "--user", "ann"]
-    talk("I loved Alpha (1980), no war. Only from the 80s\n", *flags)
-    again = talk("something with action\n/profile\n", *flags)
+def test_refusals_come_back_with_the_person_and_wishes_do_not(talk, store):
+    talk("I loved Alpha (1980), no war. Only from the 80s\n", *store)
+    again = talk("something with action\n/profile\n", *store)
     assert "are known, not War." in again.stdout
     assert "not War\n" in again.stdout
     assert "Théta (1999)" in titles(again)
     assert not {"Gamma (1982)", "Zeta (2005)"} & {*titles(again)}
-    talk("no filters\n", *flags)
-    assert "not War" not in talk("/profile\n", *flags).stdout
+    talk("no filters\n", *store)
+    assert "not War" not in talk("/profile\n", *store).stdout
 
 
-def test_a_model_writes_the_profile_from_its_facts(with_texts, server):
+def test_a_model_writes_the_profile_from_its_facts(talk, model, server):
     sent, said = [], ["You like thieves, as in Alpha. " + "Slow " * 200]
-
-    def model(messages):
-        sent.append(messages[-1]["content"])
-        return said[0]
-
-    server.chat = model
-    flags = ["--processed", with_texts, "--base-url", server.url, "--model", "fake"]
+    server.chat = lambda messages: sent.append(messages[-1]["content"]) or said[0]
     typed = "I loved Alpha (1980)\n/profile\nwar\n"
-    done = talk(typed, *flags)
+    done = talk(typed, *model)
     (written,) = re.findall("   In short: (You like thieves, as in Alpha. .*)", done.stdout)
     assert len(written) <= 410
     assert "Top items: Alpha (1980)" in sent[2]  # the first message was asked for twice
     assert "In short: You like thieves" in sent[3]
     said[0] = 'You would love "Epsilon".'
-    assert "In short" not in talk(typed, *flags).stdout
+    assert "In short" not in talk(typed, *model).stdout
     n_sent = len(sent)
-    talk("/profile\n", *flags)
-    talk("/profile\n", *flags, "--ids-only")
+    talk("/profile\n", *model)
+    talk("/profile\n", *model, "--ids-only")
     assert len(sent) == n_sent  # of nobody known nothing is written, and ids only tell nothing
     server.chat = lambda messages: Reply(500)
-    failed = talk(typed, *flags)
+    failed = talk(typed, *model)
     assert "Top items: Alpha (1980)" in failed.stdout
     assert "without the model: " in failed.stdout
 
 
-def test_json_has_a_line_for_each_message(with_texts, tmp_path):
+def test_json_has_a_line_for_each_message(talk, tmp_path):
     log = tmp_path / "turns.jsonl"
     typed = "I loved Alpha (1980)\n\n?!\nwhy the first?\n/profile\n"
-    done = talk(typed, "--processed", with_texts, "--json", "--log", log)
+    done = talk(typed, "--json", "--log", log)
     turn, nothing, why, profile = map(json.loads, done.stdout.splitlines())
     assert turn["understood"] == "like Alpha (1980)"
     assert len(turn["suggestions"]) == 5
@@ -353,37 +278,36 @@ def test_json_has_a_line_for_each_message(with_texts, tmp_path):
     assert json.loads(log.read_text().splitlines()[0])["candidates"] == turn["candidates"]
 
 
-def test_a_model_chooses_and_its_sentences_are_checked(with_texts, server):
+def test_a_model_chooses_and_its_sentences_are_checked(talk, model, server):
     sent = []
 
-    def model(messages):
+    def answer(messages):
         sent.append(messages[-1]["content"])
         numbers = {title: int(n) for n, title in re.findall(r"^(\d+)\. (.*?) \(\d{4}\)", sent[-1], flags=re.MULTILINE)}
         picks = {"place_1": numbers["Iota"], "place_1_reason": "As light as your Alpha.", "place_2": numbers["Delta"]}
         return json.dumps({**picks, "place_2_reason": 'Better than "Epsilon".', "place_3": 99})
 
-    server.chat = model
-    flags = ["--processed", with_texts, "--base-url", server.url, "--model", "fake"]
-    done = talk("I loved Alpha (1980)\n", *flags)
+    server.chat = answer
+    done = talk("I loved Alpha (1980)\n", *model)
     assert titles(done)[:2] == ["Iota (2001)", "Delta (1983)"]
     assert len(titles(done)) == 5
     assert "    As light as your Alpha.\n" in done.stdout
     assert "Better than" not in done.stdout
     assert "Top items: Alpha (1980)" in sent[0]
-    talk("I loved Alpha (1980)\n", *flags, "--ids-only")
+    talk("I loved Alpha (1980)\n", *model, "--ids-only")
     assert "Top items" not in sent[-1]
     n_sent = len(sent)
-    talk("I loved Alpha (1980)\n", *flags, "--offline")
+    talk("I loved Alpha (1980)\n", *model, "--offline")
     assert len(sent) == n_sent
     server.chat = lambda messages: Reply(500)
-    done = talk("I loved Alpha (1980)\n", *flags)
+    done = talk("I loved Alpha (1980)\n", *model)
     assert len(titles(done)) == 5
     assert "without the model: " in done.stdout
 
 
-def test_a_request_is_shown_as_it_would_be_sent_and_is_not_sent(with_texts, server, monkeypatch):
+def test_a_request_is_shown_as_it_would_be_sent_and_is_not_sent(talk, model, server, monkeypatch):
     monkeypatch.setenv("MY_KEY", "sk-1234567890abcdef")
-    flags = ["--processed", with_texts, "--base-url", server.url, "--model", "fake", "--key-variable", "MY_KEY"]
+    flags = [*model, "--key-variable", "MY_KEY"]
     done = talk("I loved Alpha (1980)\n", *flags, "--show-request")
     assert server.requests == []
     assert len(titles(done)) == 5
@@ -402,7 +326,7 @@ def test_a_request_is_shown_as_it_would_be_sent_and_is_not_sent(with_texts, serv
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
-def test_on_a_terminal_the_model_is_seen_at_work_and_nothing_of_that_stays(with_texts, server):
+def test_on_a_terminal_the_model_is_seen_at_work_and_nothing_of_that_stays(talk, with_texts, model, server):
     picks = {
         "place_1": 5,
         "place_1_reason": "As li\x07ght as a feather in the wind, as \x1b[31mAlpha.",
@@ -410,11 +334,10 @@ def test_on_a_terminal_the_model_is_seen_at_work_and_nothing_of_that_stays(with_
         "place_2_reason": "Loud " * 30,
     }
     server.chat = lambda messages: replace(says(json.dumps(picks), stream=True), wait_in_body=1e-5)
-    flags = ["--processed", with_texts, "--base-url", server.url, "--model", "fake"]
     typed = "I loved Alpha (1980)\n/quit\n"
 
     def on_a_terminal(*more):
-        terminal = Terminal(*flags[1:], *more, main=chat.main, COLUMNS="80")
+        terminal = Terminal(with_texts, *model, *more, main=chat.main, COLUMNS="80")
         os.write(terminal.handle, typed.encode())
         said = terminal.rest()
         assert terminal.exit_code() == 0
@@ -437,7 +360,7 @@ def test_on_a_terminal_the_model_is_seen_at_work_and_nothing_of_that_stays(with_
         again = on_a_terminal(*more)
         assert "stream" not in server.requests[-1].body
         assert ("fake: ..." in again) == ("--json" not in more)
-    talk(typed, *flags)
+    talk(typed, *model)
     assert "stream" not in server.requests[-1].body, "a pipe"
 
 
@@ -462,39 +385,22 @@ FLAGS = [
 ]
 
 
-def test_who_waits_for_predicted_likes_is_told_and_asks_no_model(with_texts, server):
-    model = ["--base-url", server.url, "--model", "fake"]
-    done = talk("war\n", "--processed", with_texts, "--rerank", "score", *model)
+def test_who_waits_for_predicted_likes_is_told_and_asks_no_model(talk, model, server):
+    done = talk("war\n", "--rerank", "score", *model)
     assert "making the predictor of likes ready" in done.stderr
     assert server.requests == []
 
 
-def test_flags_that_are_refused(with_texts, tmp_path):
+def test_flags_that_are_refused(talk, store):
     for flags, message in FLAGS:
         given = [flag.strip("'") for flag in flags.split()]
-        store = ["--store", tmp_path / "people.sqlite"] if "--store" not in given else []
-        assert message in refused(talk("war\n", "--processed", with_texts, *store, *given))
+        assert message in refused(talk("war\n", *(store if "--store" not in given else []), *given))
 
 
-def test_ctrl_c_says_goodbye(with_texts):
+def test_ctrl_c_says_goodbye(talk):
     def readline():
         raise KeyboardInterrupt
 
-    done = talk_to(readline, "--processed", with_texts)
+    done = talk(readline)
     assert (done.returncode, unusual(done.stderr)) == (130, "")
     assert done.stdout.endswith("\nGoodbye.\n")
-
-
-@pytest.mark.skipif(os.name == "nt", reason="needs a shell that can close a stream")
-def test_streams_that_are_closed_or_full(with_texts, tmp_path):
-    def said(out):
-        typed = b"I loved Alpha (1980)\n\xff\xfe\x00war\x1b[31m\n"
-        code, errors = run_on(typed, out, tmp_path, chat.main, "--processed", with_texts)
-        return code, unusual(errors)
-
-    assert said("out") == (0, "")
-    assert b"\x1b" not in (tmp_path / "out").read_bytes()
-    assert said(None) == (141, "")
-    code, line = said("/dev/full")
-    assert code == 2
-    assert re.fullmatch("tastevec: .*the disk is full.*\n", line)
