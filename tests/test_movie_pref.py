@@ -53,15 +53,9 @@ def test_stars_are_rounded_half_up():
 def test_the_last_ratings_are_asked_for(folder):
     run(folder, "collect", "--ratings", folder / "few.csv", "--test-share", 0, "--candidates", 3)
     people = {one["person"]: one for one in lines(folder / "out" / "people.jsonl")}
-    assert people == {
-        "1": {
-            "person": "1",
-            "part": "train",
-            "profile": [[1, 4.5], [2, 0.5], [3, 3.5]],
-            "candidates": [[4, 3], [5, 2]],
-        },
-        "2": {"person": "2", "part": "train", "profile": [[9, 5], [8, 1]], "candidates": [[7, 2], [6, 3]]},
-    }
+    first = {"person": "1", "part": "train", "profile": [[1, 4.5], [2, 0.5], [3, 3.5]], "candidates": [[4, 3], [5, 2]]}
+    second = {"person": "2", "part": "train", "profile": [[9, 5], [8, 1]], "candidates": [[7, 2], [6, 3]]}
+    assert people == {"1": first, "2": second}
 
 
 def test_people_are_split_and_the_split_has_a_seed(folder):
@@ -123,35 +117,30 @@ def test_a_profile_says_what_was_liked_and_what_not(folder):
     }
 
 
-@pytest.mark.parametrize(
-    ("n", "passes"), [(10, 10), (33, 3), (34, 3), (50, 3), (8333, 3), (8334, 2), (12_501, 1), (90_000, 1)]
-)
-def test_passes_as_published(n, passes):
+def test_passes_as_published():
     # target 3; below 100 seen in all, 100 // n but at most 25; above 25,000, 25,000 // n but at least 1
-    assert preferences.n_epochs(n) == passes
+    given = (10, 33, 34, 50, 8333, 8334, 12_501, 90_000)
+    assert [preferences.n_epochs(n) for n in given] == [10, 3, 3, 3, 3, 2, 1, 1]
 
 
 GOOD = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "4"}]}
-BROKEN = {
-    "no JSON": "{",
-    "a list": "[]",
-    "no messages": '{"messages": []}',
-    "more keys": json.dumps({**GOOD, "x": 1}),
-    "no role": '{"messages": [{"content": "a"}]}',
-    "another role": json.dumps({"messages": [{"role": "robot", "content": "a"}, GOOD["messages"][1]]}),
-    "no text": json.dumps({"messages": [{"role": "user", "content": " "}, GOOD["messages"][1]]}),
-    "null": json.dumps({"messages": [{"role": "user", "content": None}, GOOD["messages"][1]]}),
-    "no answer": json.dumps({"messages": GOOD["messages"][:1]}),
-    "too long": json.dumps({"messages": [{"role": "user", "content": "a" * 270_000}, GOOD["messages"][1]]}),
-}
+ANSWER = GOOD["messages"][1]
+BROKEN = [
+    "{", "[]", '{"messages": []}', json.dumps({**GOOD, "x": 1}), '{"messages": [{"content": "a"}]}',
+    json.dumps({"messages": [{"role": "robot", "content": "a"}, ANSWER]}),
+    json.dumps({"messages": [{"role": "user", "content": " "}, ANSWER]}),
+    json.dumps({"messages": [{"role": "user", "content": None}, ANSWER]}),
+    json.dumps({"messages": GOOD["messages"][:1]}),
+    json.dumps({"messages": [{"role": "user", "content": "a" * 270_000}, ANSWER]}),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("broken", BROKEN)
-def test_what_breaks_a_rule_is_named_by_its_line(tmp_path, broken):
+def test_what_breaks_a_rule_is_named_by_its_line(tmp_path):
     path = tmp_path / "train.jsonl"
-    path.write_text("\n".join([json.dumps(GOOD)] * 11 + [BROKEN[broken], ""]))
-    with pytest.raises(TastevecError, match=r"line 12|JSON lines"):
-        check_chat(path)
+    for broken in BROKEN:
+        path.write_text("\n".join([json.dumps(GOOD)] * 11 + [broken, ""]))
+        with pytest.raises(TastevecError, match=r"line 12|JSON lines"):
+            check_chat(path)
     path.write_text("\n".join([json.dumps(GOOD)] * 10 + [""]))
     assert check_chat(path)[0] == 10
     path.write_text("\n".join([json.dumps(GOOD)] * 9 + [""]))
@@ -159,23 +148,15 @@ def test_what_breaks_a_rule_is_named_by_its_line(tmp_path, broken):
         check_chat(path)
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["prepare"], "collect first"),
-        (["prepare", "x.zip"], "only collect"),
-        (["collect", "no.zip"], "no.zip"),
-        (["collect", "--test-share", "1"], "--test-share"),
-        (["collect", "--test-share", "nan"], "--test-share"),
-        (["collect", "--candidates", "0"], "--candidates"),
-        (["prepare", "--price", "inf"], "--price"),
-        (["collect", "--ratings", "no.csv"], "no.csv"),
-        (["nothing"], "STEP"),
-    ],
-)
-def test_bad_input_is_one_line_and_writes_nothing(folder, words, said):
-    with pytest.raises(TastevecError, match=said):
-        run(folder, *words)
+def test_bad_input_is_one_line_and_writes_nothing(folder):
+    for words, said in (
+        ("prepare", "collect first"), ("prepare x.zip", "only collect"), ("collect no.zip", "no.zip"),
+        ("collect --test-share 1", "--test-share"), ("collect --test-share nan", "--test-share"),
+        ("collect --candidates 0", "--candidates"), ("prepare --price inf", "--price"),
+        ("collect --ratings no.csv", "no.csv"), ("nothing", "STEP"),
+    ):  # fmt: skip
+        with pytest.raises(TastevecError, match=said):
+            run(folder, *words.split())
     assert not (folder / "out").exists()
 
 

@@ -202,21 +202,16 @@ def test_the_key_goes_to_its_host_and_into_no_file(folder, server, service, monk
     assert service.key not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("answer", "said"),
-    [
+def test_another_service_is_told_in_one_line(folder, server):
+    for answer, said in (
         (Reply(404, {"error": {"message": "no fine-tuning here"}}), "no fine-tuning here"),
         (Reply(403, {"error": {"message": "fine-tuning has ended"}}), "fine-tuning has ended"),
-        (Reply(200, []), "no id"),
-        (Reply(200, {"id": 7}), "no id"),
-        (Reply(200, "<html>"), "no JSON"),
-    ],
-)
-def test_another_service_is_told_in_one_line(folder, server, answer, said):
-    server.service = lambda request: answer
-    with pytest.raises(TastevecError, match=said) as caught:
-        start(folder, server)
-    assert "\n" not in str(caught.value)
+        (Reply(200, []), "no id"), (Reply(200, {"id": 7}), "no id"), (Reply(200, "<html>"), "no JSON"),
+    ):  # fmt: skip
+        server.service = lambda request, answer=answer: answer
+        with pytest.raises(TastevecError, match=said) as caught:
+            start(folder, server)
+        assert "\n" not in str(caught.value)
 
 
 def test_bad_input(folder, server, service):
