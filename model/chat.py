@@ -68,7 +68,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         help="the model gets numbered movies, nothing about you, and gives no reasons",
     )
     add("--shuffles", type=int, default=1, metavar="N", help="answers of the model to average (default: 1)")
-    parser.add_common("seed", help="random seed of the shuffles (default: 0)")
     add("--top", type=int, default=5, metavar="N", help="movies to show (default: 5)")
     add("--candidates", type=int, default=20, metavar="N", help="movies to choose from (default: 20)")
     add("--log", type=Path, metavar="FILE", help="append a line of JSON for each turn, without its text")
@@ -111,7 +110,7 @@ def open_reranker(given: argparse.Namespace, recommender: Recommender) -> Rerank
     client = ChatClient.open(given.base_url, given.model, given.key_variable)
     if given.show_request:
         client.preview = functools.partial(show_request, given.json)
-    return LLMReranker(client, not given.ids_only, given.shuffles, given.seed)
+    return LLMReranker(client, not given.ids_only, given.shuffles)
 
 
 def show_request(as_json: bool, request: dict[str, Any]) -> None:

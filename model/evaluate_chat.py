@@ -48,6 +48,7 @@ from recommender.text.dialogues import read_dialogues
 RETRIEVAL, NAMES = "retrieval", ("score", "mmr", "llm")
 T = TypeVar("T")
 Lists = dict[str, list[tuple[Suggestion, ...]]]  # by label, one for each moment
+N_FAVORITES, N_SAMPLES = 4, 10  # named first by a person; moments in samples.md
 CSV, SAMPLES, TITLE = "chat.csv", "samples.md", "# Replayed chats"
 
 
@@ -56,7 +57,10 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     given = make_parser().parse_args(argv)
     check_flags(given)
     options = Options(given.split, (TOP,), given.resamples, given.seed, given.checkpoint)
-    client = open_client(given) if given.model else None
+    client = None
+    if given.model:
+        client = RecordedClient.open(given.base_url, given.model, given.key_variable, timeout=300)
+        client.folder = given.checkpoint
     rerankers = make_rerankers(given, client)
     recommender = Recommender.load(given.processed, backend=given.backend)
     reports, moments, lists = list[Report](), list[Moment](), Lists()
@@ -79,7 +83,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         report.write_table(averages_path(given.output / CSV), [report.averages(reports)])
     if given.output and moments:
         with replace_file(given.output / SAMPLES) as temporary:
-            temporary.write_text(samples(moments, lists, given.samples), encoding="utf-8")
+            temporary.write_text(samples(moments, lists), encoding="utf-8")
 
 
 def make_parser() -> cli.Parser:
@@ -104,11 +108,9 @@ def make_parser() -> cli.Parser:
     more_flags("--key-variable", default="", metavar="NAME", help="environment variable with the key of the model")
     more_flags("--ids-only", action="store_true", help="the model gets numbered movies, nothing about people")
     more_flags("--turns", type=count, default=3, metavar="N", help="messages of a person (default: 3)")
-    more_flags("--favorites", type=count, default=4, metavar="N", help="favorites named first (default: 4)")
     more_flags("--folds", type=count, default=5, metavar="N", help="number of folds of users (default: 5)")
     last = "replay users with ids up to this one; all others always train (the shipped data: 610 = ml-latest-small's)"
     more_flags("--last-user", type=cli.whole_number, metavar="ID", help=last)
-    more_flags("--samples", type=cli.whole_number, default=10, metavar="N", help="moments in samples.md (default: 10)")
     more_flags("--resamples", type=count, default=N_RESAMPLES, metavar="N", help="number of bootstrap samples")
     more_flags("--seed", type=cli.whole_number, default=0, metavar="N", help="of favorites, shuffles and bootstrap")
     return parser
@@ -138,8 +140,8 @@ def replayed(given: argparse.Namespace, recommender: Recommender) -> tuple[list[
         what, dialogues = "dialogues", read_dialogues(given.dialogues, "redial")
         found = evaluation.of_dialogues(recommender, with_progress(dialogues, "replaying", what), given.split)
     else:
-        what, ratings, of_folds = "people", load_all(recommender.folder), (given.folds, given.favorites, [given.seed])
-        folds = make_folds(ratings, recommender.catalog, *of_folds, last_user=given.last_user)
+        what, ratings, catalog = "people", load_all(recommender.folder), recommender.catalog
+        folds = make_folds(ratings, catalog, given.folds, N_FAVORITES, [given.seed], last_user=given.last_user)
         found = evaluation.of_people(recommender, with_progress(folds, "replaying", "folds"), given.split, given.turns)
     moments = [*found]
     if not moments:
@@ -155,13 +157,6 @@ def with_progress(values: Sequence[T], label: str, unit: str = "") -> Iterator[T
         progress(number, len(values))
         yield value
     progress(len(values), len(values))
-
-
-def open_client(given: argparse.Namespace) -> RecordedClient:
-    client = RecordedClient.open(given.base_url, given.model, given.key_variable, timeout=300)
-    assert isinstance(client, RecordedClient)
-    client.folder = given.checkpoint
-    return client
 
 
 def make_rerankers(given: argparse.Namespace, client: Optional[RecordedClient]) -> dict[str, Reranker]:
@@ -270,10 +265,10 @@ def judged(client: RecordedClient, moments: list[Moment], lists: Lists, label: s
     return against(f"judge, {label}", options, units, notes, values, len(evaluation.MARKS))
 
 
-def samples(moments: list[Moment], lists: Lists, n: int) -> str:
-    """Return what `n` moments, evenly chosen, would show by each re-ranker, in Markdown."""
+def samples(moments: list[Moment], lists: Lists) -> str:
+    """Return what ten moments, evenly chosen, would show by each re-ranker, in Markdown."""
     lines = [TITLE]
-    for place in np.unique(np.linspace(0, len(moments) - 1, n).astype(int)).tolist():
+    for place in np.unique(np.linspace(0, len(moments) - 1, N_SAMPLES).astype(int)).tolist():
         moment = moments[place]
         lines += ["", f"## {moment.unit}, after {moment.state.memory.n_messages} messages", ""]
         known = moment.chat.about(moment.state, LLMReranker.name)

@@ -180,9 +180,7 @@ def test_the_program_with_a_model_and_a_judge(server, tmp_path, capsys, moments,
     monkeypatch.setattr(evaluate_chat.evaluation, "of_people", lambda *given: moments)  # the same
     server.chat = answer
     model = ["--base-url", server.url, "--model", "m", "--judge", "--checkpoint", str(tmp_path / "kept"), "--most", "6"]
-    evaluate_chat.main(
-        [*SOME, *model, "--rerank", "score:a=1,llm:blend=1,llm", "--output", str(tmp_path), "--samples", "2"]
-    )
+    evaluate_chat.main([*SOME, *model, "--rerank", "score:a=1,llm:blend=1,llm", "--output", str(tmp_path)])
     first = capsys.readouterr().out
     assert "6 moments of" in first
     assert "== judge, llm, val ==" in first
@@ -203,7 +201,7 @@ def test_the_program_with_a_model_and_a_judge(server, tmp_path, capsys, moments,
     assert min(of["repeats"]) == 1 > np.mean(of["shuffles"]), "it names the last numbers, and depends on the order"
     text = (tmp_path / "samples.md").read_text(encoding="utf-8")
     assert text.startswith("# Replayed chats\n")
-    assert text.count("**llm**") == 2
+    assert text.count("**llm**") == 6
     assert "- Top items: " in text
 
 

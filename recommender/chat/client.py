@@ -19,7 +19,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, TypeVar
 
 from ..data.errors import printable
 from ..data.files import dump_json, load_json, replace_file
@@ -35,6 +35,7 @@ _MOST_BYTES, _MOST_CHARACTERS = 1 << 20, 20_000  # of an answer
 _HALF_MARK = re.compile(r"[<\[◁][^>\]▷]{0,40}\Z")  # may become the mark of a thought
 Messages = Sequence[Mapping[str, str]]
 Say = Callable[[str], object]
+AnyClient = TypeVar("AnyClient", bound="ChatClient")
 
 
 class Answer(NamedTuple):
@@ -72,15 +73,20 @@ class ChatClient:
 
     @classmethod
     def open(
-        cls, base_url: str, model: str, key_variable: str = "", timeout: float = 60.0, attempts: int = 3, say: Say = str
-    ) -> ChatClient:
+        cls: type[AnyClient],
+        base_url: str,
+        model: str,
+        key_variable: str = "",
+        timeout: float = 60.0,
+        attempts: int = 3,
+    ) -> AnyClient:
         """Return the client for a server; its key comes from the environment, see `key_for`.
 
-        timeout: seconds to wait for an answer to begin, and for the rest of it.  say: gets a line for each repetition.
-        Raises `SettingsError` for a wrong address or a missing key.
+        timeout: seconds to wait for an answer to begin, and for the rest of it.  Raises `SettingsError` for a wrong
+        address or a missing key.
         """
         key = key_for(base_url, key_variable)
-        return cls(Client(base_url, key, timeout=timeout, attempts=attempts, max_bytes=_MOST_BYTES, say=say), model)
+        return cls(Client(base_url, key, timeout=timeout, attempts=attempts, max_bytes=_MOST_BYTES), model)
 
     def ask(
         self,

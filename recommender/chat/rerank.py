@@ -24,7 +24,7 @@ import numpy as np
 
 from ..data.catalog import Movie
 from ..data.errors import ChoiceError, whole
-from ..net.web import FOR_ALL, WebError
+from ..net.web import WebError
 from . import prompts
 from .client import ChatClient
 
@@ -138,16 +138,15 @@ class LLMReranker(Reranker):
 
     explain: it is told what is known of the person, and says why; else ("ids") it gets the candidates with their
     scores alone, nothing that the person said or saw.  shuffles: answers to differently shuffled candidates, asked for
-    at once; 0: one answer, in the order of retrieval.  off: why the model is asked no more: a key, a quota, a name.
-    blend: share of the order of retrieval; up to .29 the five of 20 that an answer names stay, in another order.
-    show: gets what a single answer says last, while it comes, and "" at the end.
+    at once; 0: one answer, in the order of retrieval.  blend: share of the order of retrieval; up to .29 the five of
+    20 that an answer names stay, in another order.  show: gets what a single answer says last, while it comes, and ""
+    at the end.
     """
 
     client: ChatClient
     explain: bool = True
     shuffles: int = 1
     seed: int = 0
-    off: str = ""
     blend: float = 0.25
     show: Optional[Callable[[str], object]] = None
     name = "llm"
@@ -157,10 +156,8 @@ class LLMReranker(Reranker):
         orders = [rng.permutation(k).tolist() for _ in range(self.shuffles)] or [[*range(k)]]
 
         ask = functools.partial(self._ask, candidates=candidates, about=about, n=n)
-        votes = [_Vote({}, note=self.off)]
-        if not self.off:
-            with ThreadPoolExecutor(len(orders)) as pool:  # one is asked for in this thread, which Ctrl-C stops
-                votes = [*(pool.map if len(orders) > 1 else map)(ask, orders)]
+        with ThreadPoolExecutor(len(orders)) as pool:  # one is asked for in this thread, which Ctrl-C stops
+            votes = [*(pool.map if len(orders) > 1 else map)(ask, orders)]
         used = [vote for vote in votes if vote.reasons]
         ranks = np.zeros(k)
         for vote in used:
@@ -203,8 +200,6 @@ class LLMReranker(Reranker):
                     return _Vote({}, tokens=tokens, note="the model refused to answer")
                 messages += prompts.repair(answer.text, n)
         except WebError as error:
-            if not error.retryable and error.status in FOR_ALL:
-                self.off = str(error)
             return _Vote({}, tokens=tokens, note=str(error))
         finally:
             (self.show or str)("")
