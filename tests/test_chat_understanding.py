@@ -68,6 +68,7 @@ def test_nine_of_ten_everyday_messages_are_wholly_understood(shipped: Recommende
         ("loved the godfahter", "like The Godfather (1972)"),
         # names that are words, and series
         ("Up was great", "like Up (2009)"),
+        ("I walked out of Mother!", "not like Mother! (2017)"),
         ("Seven Samurai, Yojimbo, Ikiru", "like Seven Samurai (1954); like Yojimbo (1961); like Ikiru (1952)"),
         ("Lord of the Rings was fab", "like The Lord of the Rings: The Fellowship of the Ring (2001)"),
         # places in the list

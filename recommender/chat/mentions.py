@@ -103,7 +103,7 @@ class Message:
         self.folded = ["".join(fold(word.strip("#")).split()) or word for word in self.written]
         words = [word for word in self.written if word[0].isalpha() and word != "I"]
         self.has_case = any(word[0].isupper() for word in words) and not text.isupper()
-        self.unknown = {word for word in self.folded if len(word) > 3 and word.isalpha() and not is_word(word)}
+        self.unknown = {word for word in self.folded if len(word) > 2 and word.isalpha() and not is_word(word)}
 
     def said(self, start: int, end: int) -> str:
         """Return tokens start to end as written."""
@@ -189,6 +189,8 @@ class Finder:
             ends = message.written[i][0].isalnum() and message.written[end - 1][-1].isalnum()
             places = all(word in _JOINED or (len(word) < 3 and word.isdigit()) for word in message.folded[i:end])
             named = self.titles.named(message.said(i, end)) if ends and not places else []
+            if message.after(end)[:1] == "!":
+                named.sort(key=lambda one: not self.catalog.movie(one.row).title.endswith("!"))
             if not named or _SEQUEL.match(message.after(end)):
                 continue
             famous = max(named, key=lambda one: self.catalog.n_ratings[one.row])

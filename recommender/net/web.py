@@ -43,6 +43,7 @@ _REMEDIES = {
     413: "send less at once",
     429: "the quota is used up, add credit or use another key",
 }
+FOR_ALL = (401, 402, 403, 404, 407, 429)  # with these it would refuse other requests too
 
 
 class WebError(ServiceError):
