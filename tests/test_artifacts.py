@@ -200,11 +200,9 @@ def test_what_belongs_to_others_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ArtifactError, match=r"table\.npy is a file, not a folder: give another --output"):
             artifacts.need_folder(place)
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
-    refused = r"has a 'thing' artifact, which 'other' would replace: give another "
-    with pytest.raises(ArtifactError, match=refused + "folder$"), artifacts.replace_set(folder, "other", {"make": {}}):
+    refused = "has a 'thing' artifact, which 'other' would replace: give another folder$"
+    with pytest.raises(ArtifactError, match=refused), artifacts.replace_set(folder, "other", {"make": {}}):
         pass
-    with pytest.raises(ArtifactError, match=refused + "--output$"):
-        artifacts.need_folder(folder, kind="other")
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
     shipped = default_folder("processed")
     for place, remedy in ((shipped, "python -m x"), (shipped / "artifacts" / "x", "python -m x"), (folder, "again")):
@@ -212,7 +210,7 @@ def test_what_belongs_to_others_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_somebody_else_put_there_is_never_replaced(tmp_path: Path) -> None:
-    own = {name: f"my {name}" for name in (".lock", ".staging", "notes.txt", "table.npy")}
+    own = {name: f"my {name}" for name in ("notes.txt", "table.npy")}
     for name, text in own.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(ArtifactError, match=r"table\.npy is not of tastevec: move it, or give another folder$"):
