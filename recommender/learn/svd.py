@@ -51,8 +51,8 @@ class SvdModel(Ranker):
     class Settings:
         rank: int = setting(50, "number of dimensions", 1)
         signal: str = setting("binary", "which value a rating gives its cell", choices=SIGNALS)
-        passes: int = setting(PASSES, "passes over a large matrix; more is more exact", 1, 1000)
-        block: int = setting(BLOCK, "columns in a pass", 1, 1000)
+        passes: int = setting(PASSES, "passes over a large matrix; more is more exact", 1, 100)
+        block: int = setting(BLOCK, "columns in a pass", 1, 256)
         seed: int = setting(0, "seed of the random start", 0)
         half_life_days: float = setting(weighting.HALF_LIFE_DAYS, "signal weighted: days that halve a rating", 0.001)
         popularity_power: float = setting(weighting.POPULARITY_POWER, "signal weighted: divide by count ** this", 0, 10)

@@ -28,8 +28,6 @@ from .sparse import SparseMatrix
 DENSE_CELLS = 4_000_000  # up to this many cells the exact dense SVD is faster
 BLOCK = 32
 PASSES = 8
-# maximum number of columns of K (raised to 4 x rank): K is stored, and a square matrix of this size is decomposed
-MAX_KRYLOV_COLUMNS = 2000
 RELATIVE_TOLERANCE = 1e-5  # singular values below this fraction of the largest are rounding noise in float32
 
 Matrix = Union[SparseMatrix, BlockMatrix]
@@ -52,7 +50,7 @@ def randomized_svd(
     """Return the `rank` largest singular triplets of A, close to optimal; exact up to `DENSE_CELLS` cells.
 
     n_passes: products with A'A, each of `block_size` columns (more if the rank requires it). More passes are more
-    accurate. If the column limit is reached, the block is narrowed before passes are dropped.
+    accurate. K, (n_cols, n_passes block_size), is held in memory.
     Triplets past the rank of A have s = 0. Raises `DataError` for a rank outside 1 .. min(shape), and for a matrix
     that is all zero or not finite. Cost: n_passes sweeps of `block_size` columns, O(n_cols (n_passes block_size)^2).
 
@@ -70,10 +68,8 @@ def randomized_svd(
         raise DataError("the matrix is all zero: choose a signal that gives these ratings a value")
     if A.shape[0] * A.shape[1] <= DENSE_CELLS:
         return dense_svd(A.dense(), rank)
-    limit = max(MAX_KRYLOV_COLUMNS, 4 * rank)
-    wanted = max(block_size, math.ceil(1.5 * rank / n_passes))  # K has at least 1.5 x rank columns, as oversampling
-    width = min(wanted, limit // min(n_passes, PASSES))
-    V = _leading_space(A, rank, rng, min(n_passes, limit // width), width)
+    width = max(block_size, math.ceil(1.5 * rank / n_passes))  # K has at least 1.5 x rank columns, as oversampling
+    V = _leading_space(A, rank, rng, n_passes, width)
     U, s, rotation = _orthonormal_product(A.times(V))  # A V = U diag(s) R'
     return _fix_signs(U, s, (V @ rotation).T)
 
