@@ -22,7 +22,7 @@ def training(**settings: Any) -> Training:
     """Return a float64 training, one epoch in so that nothing is at its first value."""
     model = TwoTower(catalog(), **{"factors": 5, "batch": 40, "rate": 0.02, "scale": 0.6, **settings})
     data = ratings()
-    found = Training(data, model.features(data.movie_ids), model.settings, np.float64)
+    found = Training(data, model.start(data).features, model.settings, np.float64)
     found.run_epoch()
     return found
 

@@ -100,13 +100,11 @@ class Loss(NamedTuple):
     bias: (C,) of the movies, or None; to be added to the dots.  batch: a `network.Batch`.
     of_users: `of_users(u, m, c, history)` returns dL/du of each user's own L, (B, k), from the outputs u (B, k) for the
     users of `history`, m (n_movies, k) and biases c (n_movies,); all ratings count, or all likes if `in_batch`.
-    first_bias: the biases before the first step by the number of examples, (n_movies,).
     """
 
     function: Callable[[np.ndarray, Optional[np.ndarray], Any], tuple[float, np.ndarray]]
     in_batch: bool
     of_users: Callable[[np.ndarray, np.ndarray, np.ndarray, Interactions], np.ndarray]
-    first_bias: Callable[[np.ndarray], np.ndarray]
 
 
 def _mse(dots: np.ndarray, bias: Optional[np.ndarray], batch: Any) -> tuple[float, np.ndarray]:
@@ -142,12 +140,4 @@ def _shares(history: Interactions, u: np.ndarray) -> np.ndarray:
     return np.repeat((1 / np.maximum(counts, 1)).astype(u.dtype), counts)
 
 
-def _log_counts(counts: np.ndarray) -> np.ndarray:
-    # With equal vectors the order of popularity; after the logQ correction, movies drawn by their popularity.
-    return np.log(counts + 1.0)
-
-
-LOSSES = {
-    "softmax": Loss(_softmax, True, _softmax_of_users, _log_counts),
-    "mse": Loss(_mse, False, _mse_of_users, np.zeros_like),
-}
+LOSSES = {"softmax": Loss(_softmax, True, _softmax_of_users), "mse": Loss(_mse, False, _mse_of_users)}

@@ -53,11 +53,8 @@ class TwoTower(Ranker):
         >>> model.take_over(training).recommend(data, 1, n=1)[0].tolist()
         [[8]]
         """
-        return Training(train, self.features(train.movie_ids), self.settings)
-
-    def features(self, movie_ids: np.ndarray) -> np.ndarray:
-        """Return F, (n_movies, n_features) float32, as the setting `side_features` says; zeros for unlisted movies."""
-        return item_features(self.settings.side_features, self.catalog, movie_ids)
+        features = item_features(self.settings.side_features, self.catalog, train.movie_ids)
+        return Training(train, features, self.settings)
 
     def take_over(self, training: Training) -> TwoTower:
         """Copy what `training` has learned by now into this model and return self; cost O(n_movies k)."""

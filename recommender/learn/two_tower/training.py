@@ -55,8 +55,8 @@ class Training:
     def _first_values(self, rng: np.random.Generator) -> Parameters:
         """Return the parameters before the first step.
 
-        Rows of movies without an example are 0: nothing would ever move them, so features alone shall speak. Where
-        biases begin is for the loss to say. A linear layer begins as the identity, ReLU as He, 2015.
+        Rows of movies without an example are 0: nothing would ever move them, so features alone shall speak. A linear
+        layer begins as the identity, ReLU as He, 2015.
         """
         settings, k = self.settings, self.settings.factors
         n_movies, n_features = self.features.shape
@@ -66,7 +66,8 @@ class Training:
 
         first = {"movies": normal(settings.scale, n_movies) * (self.counts > 0)[:, None]}
         if settings.movie_bias:
-            first["bias"] = LOSSES[settings.objective].first_bias(self.counts)[:, None]
+            # ln n: with equal vectors the order of popularity, as after the logQ correction
+            first["bias"] = np.log(self.counts + 1.0)[:, None] if self.in_batch else np.zeros((n_movies, 1))
         name, n = ("history", n_movies) if self.reads_history else ("users", self.data.n_users)
         first[name] = normal(settings.scale, n)
         for side, layer in (("user", settings.user_layer), ("movie", settings.movie_layer)):
