@@ -25,11 +25,10 @@ from ...data.errors import DataError, ServiceError, SettingsError
 from ...data.settings import setting
 from ...linalg.rows import unit_rows
 from ...net.key import OPENAI_HOST, Key, hide, key_for, parse_address
-from ...net.openai import embed
-from ...net.web import Client, WebError
 from ..base import BaseEmbeddingBackend, Identity, check_texts, text_hash
 
-if TYPE_CHECKING:  # imported on first use, as is SQLite
+if TYPE_CHECKING:  # imported on first use: they would slow every start
+    from ...net.web import Client, WebError
     from .cache import VectorCache
 
 Sent = tuple[list[str], np.ndarray, str]
@@ -143,6 +142,8 @@ class HttpBackend(BaseEmbeddingBackend):
         """Ask for `texts`; yield some, their vectors (n, d) float32 and the model's name, as they come (`embed`)."""
         if not texts:
             return
+        from ...net.openai import embed
+
         some, n_done = self.settings, 0
         client = copy.copy(self._client)  # shares the connections
         client.stop = threading.Event()
@@ -189,6 +190,8 @@ class HttpBackend(BaseEmbeddingBackend):
 
     @functools.cached_property
     def _client(self) -> Client:
+        from ...net.web import Client
+
         settings = self.settings
         key = self._key or key_for(settings.base_url, settings.key_variable)
         say = functools.partial(print, "tastevec:", file=sys.stderr, flush=True)
