@@ -52,10 +52,6 @@ class Blend(Ranker):
         self.movie_ids = catalog.movie_ids
         return self
 
-    def score_parts(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
-        """Return the scores of the parts, (L, B, n_movies) float32."""
-        return np.stack([model.score(history, user_rows, at) for model in self.parts.values()])
-
     @abstractmethod
     def merge(self, scores: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
         """Return one score (n_movies,) float32 and the part that speaks most for each movie (n_movies,).
@@ -75,7 +71,7 @@ class Blend(Ranker):
         allowed: Optional[np.ndarray] = None,
     ) -> tuple[np.ndarray, Optional[np.ndarray]]:
         rows, moments = np.atleast_1d(user_rows), None if at is None else np.atleast_1d(at)
-        parts = self.score_parts(history, rows, moments)
+        parts = np.stack([model.score(history, rows, moments) for model in self.parts.values()])  # (L, B, n_movies)
         for scores in parts:
             mask_seen(scores, history, rows)
             if allowed is not None:
