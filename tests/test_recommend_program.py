@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from model import demo, recommend, runsvd
-from recommender import ChoiceError, DataError, Movie, MovieFilter, TastevecError, models
+from recommender import ChoiceError, DataError, Movie, MovieFilter, Recommender, TastevecError, models
 from recommender.data.files import dump_json
 from recommender.data.splits import load_all
 from recommender.learn.ease import Ease
-from tests.tiny import make_processed
+from tests.tiny import make_processed, with_own_models
 
 PROFILES = {"anna": [4973, 5618], "ben": [1036, 3527]}
 
@@ -182,8 +182,10 @@ def test_a_session_for_a_group_of_profiles(ask, capsys, tmp_path, monkeypatch):
         runsvd.main([*flags[:4]])
 
 
-def test_the_demo_runs_and_every_step_says_something(capsys, monkeypatch):
-    monkeypatch.setattr(Ease, "_weights", lambda self, train: np.eye(train.n_movies, dtype=np.float32))  # at once
+def test_the_demo_runs_and_every_step_says_something(shipped, capsys, monkeypatch):
+    own = with_own_models(shipped)
+    monkeypatch.setattr(Recommender, "load", lambda *given: own)
+    monkeypatch.setattr(Ease, "_weights", lambda self, train: np.zeros((train.n_movies,) * 2, np.float32))  # at once
     monkeypatch.setattr(models, "load_all", lambda folder: load_all(folder).select(np.arange(50)))
     demo.main([])
     said = capsys.readouterr().out
