@@ -302,14 +302,14 @@ def test_the_rule_of_matching(entry, movie_id, how):
     assert (None if row is None else CATALOG.movie_ids[row], found) == (movie_id, how)
 
 
-def test_a_name_without_a_year_is_taken_on_request_if_one_movie_has_it():
-    matcher = Matcher(CATALOG, by_name=True)
-    assert [matcher.match(Entry((name,)))[1] for name in ("Roma", "Solaris")] == ["name alone", "guess"]
-
-
-def test_a_year_off_is_a_guess_where_the_movie_is_another_film_of_the_export():
-    films = Matcher(CATALOG).films([Entry(("Tape",), 2002), Entry(("Tape",), 2001)])
-    assert [(film.entry.year, film.how) for film in films] == [(2002, "guess"), (2001, "name and year")]
+def test_what_else_decides_a_match():
+    named = Matcher(CATALOG, by_name=True)  # a name without a year is taken if one movie has it
+    assert [named.match(Entry((name,)))[1] for name in ("Roma", "Solaris")] == ["name alone", "guess"]
+    twice = Matcher(CATALOG).films([Entry(("Tape",), 2002), Entry(("Tape",), 2001)])  # the movie is the second film
+    assert [(film.entry.year, film.how) for film in twice] == [(2002, "guess"), (2001, "name and year")]
+    corrected = Matcher(CATALOG, {key_of("Roma", 2018): 3, key_of("Solaris", 2002): 0})  # first of all; 0 is none
+    assert corrected.match(Entry(("ROMA",), 2018, tmdb="603")) == (2, "corrected")
+    assert corrected.match(Entry(("Solaris",), 2002)) == (None, "missed")
 
 
 def test_the_lines_of_one_movie_are_one_film_with_its_latest_rating():
@@ -327,12 +327,6 @@ def test_the_lines_of_one_movie_are_one_film_with_its_latest_rating():
     assert [film.how for film in tv] == ["TV"] * 3
     (noted,) = Matcher(CATALOG).films(lines[4:5])
     assert noted.entry.kind == "watchlist"
-
-
-def test_corrections_come_first_and_zero_is_none():
-    matcher = Matcher(CATALOG, {key_of("Roma", 2018): 3, key_of("Solaris", 2002): 0})
-    assert matcher.match(Entry(("ROMA",), 2018, tmdb="603")) == (2, "corrected")
-    assert matcher.match(Entry(("Solaris",), 2002)) == (None, "missed")
 
 
 def films(*lines: tuple) -> list[Film]:
@@ -354,17 +348,8 @@ def test_a_profile_says_what_ratings_mean_in_a_session():
     no, mild = "dislike", "not interested"
     assert [answers[i] for i in range(1, 11)] == ["like", mild, mild, no, no, "seen", "later", "like", "like", no]
     given, seen = ranking.ratings_of(profile, CATALOG)
-    assert {i: stars for i, stars, *_ in given} == {
-        1: 4.0,
-        2: 3.5,
-        3: 3.0,
-        4: 2.5,
-        5: 0.5,
-        8: 4.5,
-        9: 3.5,
-        10: 1.0,
-        12: 5.0,
-    }
+    stars = {1: 4.0, 2: 3.5, 3: 3.0, 4: 2.5, 5: 0.5, 8: 4.5, 9: 3.5, 10: 1.0, 12: 5.0}
+    assert {i: given for i, given, *_ in given} == stars
     assert sorted(seen) == [0, 1, 2, 3, 4, 5, 7, 8, 9]
     watched = with_films(EMPTY, films((6, "seen", None, "2022"), (7, "watchlist", None, "")), CATALOG)
     assert ranking.ratings_of(watched, CATALOG) == ([(6, 4.0)], [5])
@@ -412,15 +397,8 @@ def test_import_preview_corrections_and_a_session_without_questions(tmp_path, pr
     code, out, err = run(import_ratings.main, export, *flags, "--preview", "--corrections", corrections)
     assert (code, err) == (0, "")
     assert {*tmp_path.rglob("*")} == before
-    for said in (
-        "matched 3: 3 rated",
-        "guess 1",
-        "is it Gamma (1982)?",
-        "missed 1",
-        "Unheard Of (2024)",
-        "nothing was",
-    ):
-        assert said in out
+    told = "matched 3: 3 rated", "guess 1", "is it Gamma (1982)?", "missed 1", "Unheard Of (2024)", "nothing was"
+    assert all(said in out for said in told), out
     assert run(import_ratings.main, export, *flags, "--corrections", corrections)[0] == 0
     assert corrections.read_text().splitlines()[1:] == ["Gamma Primes,1982,3,Gamma (1982)", "Unheard Of,2024,,"]
     path = tmp_path / "profiles" / "ana.json"

@@ -168,6 +168,8 @@ def test_an_export_is_matched_and_kept_when_asked(client):
     assert eve.ok("GET", "/users/eve/export")["profile"]["favorites"] == []
     assert eve.ok("POST", "/imports?filename=ratings.csv&apply=true", data=LETTERBOXD)["applied"] == 1
     assert eve.ok("GET", "/users/eve/export")["profile"]["favorites"] == [6]
+    trakt = [{"rated_at": "2022-02-02", "rating": 9, "movie": {"title": "Fargo", "year": 1996}}]
+    assert [one["title"] for one in client.ok("POST", "/imports?filename=t.json", trakt)["matched"]] == ["Fargo"]
     said = detail(client("POST", "/imports?filename=../x.csv", data=b"what"), 409)
     assert said.startswith("x.csv begins with")
     said = detail(client("POST", "/imports?filename=x.csv", data=b"a" * 140_000), 409)

@@ -163,7 +163,7 @@ def test_a_fault_is_told_to_whoever_runs_the_server(served, monkeypatch, capfd, 
     answer = client("POST", "/chat/ana", {"message": "war"}, headers={"Accept": accept})
     assert f'"status": {status}' in answer.text
     assert "mysecret" not in answer.text + capfd.readouterr().err
-    assert lines[0].startswith(logged)
+    assert any(line.startswith(logged) for line in lines)
 
 
 def test_a_session_is_never_written_over_a_later_one(tmp_path):

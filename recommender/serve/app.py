@@ -33,6 +33,7 @@ from .talks import Talks
 from .tokens import Tokens
 
 PAGE = Path(__file__).resolve().parent / "page"
+_FILE = {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string"}}}}}
 _EVENTS = {200: {"description": "The turn, whole or as it comes", "content": {"text/event-stream": {}}}}
 _TEXT = {200: {"description": "For Prometheus", "content": {"text/plain": {"schema": {"type": "string"}}}}}
 
@@ -83,11 +84,12 @@ def create_app(
 def add_endpoints(app: FastAPI, movies: Movies, sessions: Sessions, people: People, talks: Talks) -> None:
     """Add the whole API, and to /openapi.json what a token is."""
 
-    def add(method: str, path: str, answer: Any, shape: Any = None, status: int = 200, responses: Any = None) -> None:
-        needs: dict[str, Any] = {} if path in OPEN else {"security": [{"token": []}]}
-        more = {"response_model": shape, "response_class": Json if shape else Response, "openapi_extra": needs}
-        given = {**RESPONSES, **(responses or {})}
-        app.add_api_route(path, answer, methods=[method], status_code=status, responses=given, **more)
+    def add(method: str, path: str, answer: Any, shape: Any = None, status: int = 200, **more: Any) -> None:
+        more["responses"] = {**RESPONSES, **more.get("responses", {})}
+        if path not in OPEN:
+            more["openapi_extra"] = {"security": [{"token": []}], **more.get("openapi_extra", {})}
+        more |= {"response_model": shape, "response_class": Json if shape else Response}
+        app.add_api_route(path, answer, methods=[method], status_code=status, **more)
 
     add("GET", "/health", movies.health, shapes.Status)
     add("GET", "/ready", movies.ready, shapes.Status)
@@ -110,7 +112,7 @@ def add_endpoints(app: FastAPI, movies: Movies, sessions: Sessions, people: Peop
     add("GET", "/users/{user_id}/explain/{movie_id}", people.explain, shapes.Explanation)
     add("GET", "/users/{user_id}/export", people.export, shapes.Export)
     add("DELETE", "/users/{user_id}", people.forget, status=204)
-    add("POST", "/imports", people.read_export, shapes.Import)
+    add("POST", "/imports", people.read_export, shapes.Import, openapi_extra=_FILE)
     add("POST", "/chat/{user_id}", talks.chat, shapes.Turn, responses=_EVENTS)
     add("GET", "/metrics", movies.metrics, responses=_TEXT)
     schema = app.openapi()

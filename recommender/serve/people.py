@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Optional
 
-from fastapi import Body, Request
+from fastapi import Depends, Request
 from pydantic import Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -24,6 +24,11 @@ from . import shapes
 from .parts import Json, Parts, because, caller, check
 
 Profile = dict[str, Any]
+
+
+async def body_of(request: Request) -> bytes:
+    """Return the bytes that were sent, whatever they are said to be: an export of Trakt is JSON."""
+    return await request.body()
 
 
 class People:
@@ -135,7 +140,7 @@ class People:
         self,
         request: Request,
         filename: Annotated[str, Field(max_length=200)],
-        content: Annotated[bytes, Body(media_type="application/octet-stream")] = b"",
+        content: Annotated[bytes, Depends(body_of)],
         user_id: Optional[shapes.Person] = None,
         apply: shapes.Flag = False,
     ) -> Response:

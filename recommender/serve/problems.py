@@ -12,6 +12,7 @@ from typing import Any, Optional
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 
@@ -45,6 +46,8 @@ def told(error: Exception, reading: bool = False) -> tuple[int, str]:
         return 503, "the data of this server cannot be used: see what it printed"
     if isinstance(error, TastevecError):
         return 502 if isinstance(error, ServiceError) else 404 if reading else 409, str(error)
+    if isinstance(error, ClientDisconnect):
+        return 408, "the body did not come whole"
     place = traceback.extract_tb(error.__traceback__)[-1]
     LOG.error(f"{type(error).__name__} at {place.filename}:{place.lineno}")  # its message may be personal
     return 500, "this server has a fault: it has printed where"
