@@ -29,7 +29,7 @@ from recommender.chat.understanding import MOST_LETTERS
 from recommender.data.errors import ChoiceError, TastevecError, one_line, shown
 from recommender.facade import Recommender
 from recommender.net.web import WebError
-from recommender.people.store import Remembered, Store
+from recommender.people.store import ConflictError, Remembered, Store
 from recommender.session.profiles import default_profiles_folder, export_lists
 from recommender.text import registry
 
@@ -183,8 +183,11 @@ class Conversation:
         """Return the state after a message; it is stored and logged before anything is shown."""
         state = self.fresh(state)
         after, turn = self.chat.step(state, message[:MOST_LETTERS])
-        if after.memory is not state.memory:
-            self.keep(after)
+        try:
+            if after.memory is not state.memory:
+                self.keep(after)
+        except ConflictError:
+            raise ChoiceError("another conversation of yours was quicker: say it again") from None
         if len(message) > MOST_LETTERS:
             turn = turn._replace(
                 understood=f"{turn.understood}; of {len(message):,} letters the first {MOST_LETTERS:,}"

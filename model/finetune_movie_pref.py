@@ -152,11 +152,7 @@ def start(given: argparse.Namespace) -> None:
         return
     client, state = open_client(given), given.output / JOB
     with exclusive(given.output / LOCK, f"{given.output}"):
-        try:
-            model = tuning.run(client, files, job, state, _say, given.pause)
-        except KeyboardInterrupt:
-            print(f"stopped; a job under way goes on at {client.host}: start goes on where it was")
-            raise
+        model = tuning.run(client, files, job, state, _say, given.pause)
     print(f"tuned model: {model}, stored in {state}")
 
 
