@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
-from recommender.text.backends.local import LocalBackend
-from recommender.text.backends.word_features import features, fold, stem
+from recommender.text.backends.local import LocalBackend, features
 from recommender.text.registry import backend_class, make_backend, names
+from recommender.text.word_match import fold, stem
 from tests.test_minilm import tiny as tiny
 
 # Two themes that share no word; "hull" never stands beside "captain".

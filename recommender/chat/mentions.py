@@ -16,7 +16,7 @@ from typing import NamedTuple, Optional
 from ..data.title_words import PARTIAL
 from ..data.titles import TitleIndex
 from ..session.texts import FreeText
-from ..text.backends.word_features import fold
+from ..text.word_match import fold
 from .verdicts import any_of, verdict
 
 MOST_IN_TITLE = 10  # tokens

@@ -195,8 +195,7 @@ class SessionContext:
     @functools.cached_property
     def _keywords(self) -> tuple[np.ndarray, np.ndarray]:
         """The sum of (idf (n - 1) / F)^2 over the words of keywords that n > 1 of F favorites have: rows and points."""
-        from ..text.backends.word_features import stem
-        from ..text.word_match import content_words
+        from ..text.word_match import content_words, stem
 
         points, movies = np.zeros(len(self.catalog), dtype=np.float32), map(self.catalog.movie, self.favorites)
         words = [{stem(word): word for word in content_words(" ".join(movie.keywords))} for movie in movies]

@@ -15,9 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..data.catalog import SPOKEN, Catalog
-from .backends.word_features import fold
 from .everyday_words import EVER, GENRE_OF_TONE, GENRES, NAMES, PLACES, SETTINGS, SEVERAL, TONES, WITH_GENRE, read_years
-from .word_match import STOP_WORDS
+from .word_match import STOP_WORDS, fold
 
 LEAST = 5  # a fact is a filter while so many movies remain
 TOKEN = re.compile(r"\w+|[,;.!?]")

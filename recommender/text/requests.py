@@ -19,9 +19,9 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from ..data.catalog import Catalog
-from .backends.word_features import fold
 from .everyday_words import ALSO, ASLEEP, LACKING
 from .request_facts import LEAST, TOKEN, Fact, FactIndex, all_true
+from .word_match import fold
 
 _OPENING = re.compile(
     r"^(?:please |hi |hello )*(?:(?:id like|i would like|i want|i feel like|give me|show me|recommend(?: me)?|suggest"

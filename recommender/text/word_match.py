@@ -3,7 +3,7 @@
     share_i = sum over words w of the request that i holds of idf_w / sum over all words that any movie holds of idf_w
     idf_w   = ln((1 + n_movies) / n_w)                         n_w: movies that hold w
 
-from 0, no word, to 1, all of them. A word counts in any of its commonest forms (backends/word_features.py), in title,
+from 0, no word, to 1, all of them. A word counts in any of its commonest forms (`stem`), in title,
 year, genres, director, cast, keywords, description and language. Sparck Jones 1972, "A statistical interpretation of
 term specificity and its application in retrieval".
 
@@ -14,6 +14,7 @@ keywords by meaning, for requests that are little more than one.
 from __future__ import annotations
 
 import re
+import unicodedata
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
@@ -24,7 +25,6 @@ from itertools import chain
 import numpy as np
 
 from ..data.catalog import Catalog
-from .backends.word_features import fold, stem
 
 # Stop words of queries, which do not distinguish movies.
 _STOP_WORDS = """
@@ -36,8 +36,49 @@ great best good my out us im id ive lets rainy tonight sunday saturday friday af
 """
 STOP_WORDS = frozenset(_STOP_WORDS.split())
 _WORD = re.compile(r"\w+")
+_APOSTROPHES = "'\u2019\u02bc`\u00b4"
+_SCIENCE_FICTION = re.compile(r"\bsci(?:ence)?[\s-]?fi(?:ction)?\b")
+_VOWEL = re.compile("[aeiouy]")
 _ENDINGS = "y|s|es|ies|d|ed|ing|ly"
 MOST_WORDS = 60  # words of a query that are used
+
+
+def fold(text: str) -> str:
+    """Return `text` in lower case, without accents and apostrophes, all spellings of science fiction as `scifi`.
+
+    >>> fold("Amélie's Sci-Fi")
+    'amelies scifi'
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", text)
+        text = "".join(letter for letter in text if not unicodedata.combining(letter))
+    text = text.lower()
+    for mark in _APOSTROPHES:  # quicker than a regular expression
+        text = text.replace(mark, "")
+    return _SCIENCE_FICTION.sub("scifi", text) if "sci" in text else text
+
+
+def stem(word: str) -> str:
+    """Take off a plural, `ing`, `ed` or `ly`, where a word with a vowel and three letters stays.
+
+    Cruder than Porter (1980): what matters is only that forms of one word mostly meet, and that few words clash.
+
+    >>> [stem(word) for word in ("cities", "heroes", "killing", "killed", "robbed", "slowly", "thing", "boss")]
+    ['city', 'hero', 'kill', 'kill', 'rob', 'slow', 'thing', 'boss']
+    """
+    if len(word) > 4 and word.endswith("ies"):
+        word = word[:-3] + "y"
+    elif len(word) > 4 and word.endswith(("oes", "sses", "shes", "ches", "xes", "zes")):
+        word = word[:-2]
+    elif len(word) > 3 and word.endswith("s") and word[-2] not in "sui":
+        word = word[:-1]
+    for ending in ("ing", "ed", "ly"):
+        rest = word[: -len(ending)]
+        if word.endswith(ending) and len(rest) >= 3 and _VOWEL.search(rest):
+            if ending != "ly" and rest[-1] == rest[-2] and rest[-1] not in "lsz":
+                return rest[:-1]
+            return rest
+    return word[:-1] if len(word) > 3 and word.endswith("e") else word
 
 
 def content_words(text: str) -> list[str]:

@@ -1,12 +1,17 @@
 """The backend `local`: hashed TF-IDF, reduced by this project's own SVD. Offline, deterministic, fitted in seconds.
 
-    tf_ij  = weight_ij (1 + ln count_ij)                    of feature j in text i (see `word_features`)
+    tf_ij  = weight_ij (1 + ln count_ij)                    of feature j in text i
     idf_j  = (ln((1 + n) / (1 + n_texts_j)) + 1)^rarity
     A_i    = (tf_ij idf_j)_j, scaled to length 1
     A      ~ U diag(s) V'
     vector = A_i V diag(s)^-flattening, scaled to length 1
 
-so texts are close if they share words, or words that co-occur with the same others. Deerwester et al. 1990, "Indexing
+Features are the words of a text, and the groups of three letters in them, which know where a word begins (<) and ends
+(>) and let words meet that are related or misspelt (Bojanowski et al. 2017, "Enriching word vectors with subword
+information"): "Space pirate" -> space, <sp, spa, ... ce>, pirate, <pi ... A feature is known by its CRC-32 alone, so no
+list of words has to be kept (Weinberger et al. 2009, "Feature hashing").
+
+So texts are close if they share words, or words that co-occur with the same others. Deerwester et al. 1990, "Indexing
 by latent semantic analysis"; tf and idf as in Manning, Raghavan and Schütze 2008, "Introduction to Information
 Retrieval", section 6.4. Differences: the exponents rarity (theirs is 1) and flattening (theirs is 0; 1 weighs all
 directions equally), and V diag(s)^-flattening is stored as 8-bit integers.
@@ -18,9 +23,12 @@ without a kept feature gives a row of zeros.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
-from collections.abc import Sequence
+import re
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Union
@@ -32,12 +40,14 @@ from ...data.errors import ArtifactError, DataError
 from ...data.settings import default_folder, setting
 from ...linalg.randomized_svd import randomized_svd
 from ...linalg.sparse import SparseMatrix
-from ..base import BaseEmbeddingBackend, Identity, check_texts, text_hash
-from .word_features import features
+from ..base import LINES, BaseEmbeddingBackend, Identity, check_texts, text_hash
+from ..word_match import fold, stem
 
 KIND = "local-text-model"
 REMEDY = "python -m model.generate_embeddings --force"
 _DTYPES = {"hashes": np.uint32, "idf": np.float32, "projection": np.int8, "scales": np.float32}
+_WORD = re.compile(r"\w+")
+GROUP = 3  # letters
 VERSION = 1  # of the feature extraction; models of another version are rejected
 
 
@@ -148,6 +158,38 @@ class LocalBackend(BaseEmbeddingBackend):
         """Write the model to `folder` atomically."""
         files = {f"{name}.npy": getattr(self, name) for name in _DTYPES}
         store(folder, KIND, self.settings, files, "fit", version=VERSION, fitted_on=self.fitted_on)
+
+
+def features(text: str, weights: Mapping[str, float], letters_weight: float) -> dict[int, tuple[int, float]]:
+    """Return the features of `text` by hash, 0 to 2^32 - 1: how often each occurs, and its weight.
+
+    weights: of a line by its name ("Title"), 1 for other lines and a plain text; a feature of several lines has the
+    largest.  letters_weight: of a group of letters, relative to its word.
+    Cost: linear in the length of the text.
+
+    >>> sorted(features("Ox! The ox.", {}, 0.5).values())
+    [(1, 0.5), (1, 0.5), (1, 0.5), (1, 1.0), (2, 0.5), (2, 0.5), (2, 1.0)]
+    """
+    found: dict[int, tuple[int, float]] = {}
+    for line in text.split("\n"):
+        name, colon, value = line.partition(": ")
+        named = bool(colon) and name in LINES
+        weight = weights.get(name, 1.0) if named else 1.0
+        for word in _WORD.findall(fold(value if named else line)):
+            own = weight
+            for key in _hashes(word) if letters_weight else _hashes(word)[:1]:
+                n_times, largest = found.get(key, (0, 0.0))
+                found[key] = n_times + 1, own if own > largest else largest
+                own = letters_weight * weight  # of all that follow the word itself
+    return found
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _hashes(word: str) -> tuple[int, ...]:
+    """Return the hash of the word, and of its groups of letters."""
+    marked = f"<{word}>"
+    groups = (f"#{marked[start : start + GROUP]}" for start in range(len(marked) - GROUP + 1))
+    return tuple(zlib.crc32(feature.encode("utf-8", "surrogatepass")) for feature in (stem(word), *groups))
 
 
 def _term_frequencies(text: str, settings: LocalSettings) -> tuple[np.ndarray, np.ndarray]:
