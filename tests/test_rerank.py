@@ -300,6 +300,8 @@ def test_score_blends_cosine_and_liking():
     for a, order in ((0.5, [1, 0, 2, 3]), (1.0, [0, 1, 2, 3]), (0.0, [1, 2, 3, 0])):
         some = ScoreReranker(lambda about, movie: liking[movie.movie_id], a)
         assert some.rerank(cards, {}, 4).order == order
+    some = ScoreReranker(lambda about, movie: (1.0, 1.5, 9.0)[movie.movie_id], 0.0)
+    assert some.rerank(candidates(3), {}, 3).order == [2, 1, 0]
     # however alike the candidates are liked: the second's .1 stars more are all that there is, and weigh as its place
     near = ScoreReranker(lambda about, movie: 4.1 if movie.movie_id == 1 else 4.0)
     assert near.rerank(cards, {}, 2).order == [1, 0]
