@@ -68,9 +68,9 @@ def shipped(shipped_once):
 @pytest.fixture(scope="module")
 def served(shipped, tmp_path_factory):
     """A server of the API: a client with a token for all, its tokens, and the lines of its log."""
-    from tests.serving import application
+    from tests.serving import application, unhurried
 
-    with application(shipped, tmp_path_factory.mktemp("served")) as found:
+    with application(shipped, tmp_path_factory.mktemp("served"), limits=unhurried()) as found:
         yield found
 
 

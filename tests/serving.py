@@ -71,6 +71,13 @@ def at_once(ask: Callable[..., requests.Response], given: list[Any]) -> list[int
     return sorted(statuses)
 
 
+def unhurried() -> Any:
+    """Return limits that no test meets by being quick."""
+    from recommender.serve.gate import Limits
+
+    return Limits(rate=1e6)
+
+
 @contextmanager
 def application(recommender: Any, folder: Path, **more: Any) -> Iterator[tuple[Client, Any, list[str]]]:
     """Yield a client with a token for everything, the tokens, and the lines of the log."""
