@@ -106,6 +106,7 @@ READER = make_reader()
         ("japanese but not anime", "Japanese; not Japanese Animation", ""),
         ("scary, no violence", "scary; not violent; not gory", ""),
         ("gory without violence", "gory; not violent", ""),  # what goes with a no, unless it is asked for
+        ("early ness", "by Jo Ness or Max Ness; 1964-1984", ""),
         ("something recent", "from 2015", "something"),
         ("like alpha meets beta", "like Alpha (1964); like Beta (1985)", ""),
         ("sciense fiction", "Sci-Fi", ""),

@@ -30,6 +30,7 @@ _NOT_WAR = {"world", "cold", "civil", "star"}
 _INSIDE = {"in", "of", "about", "to", "near", "across", "around"}  # before a place, it is where a movie is set
 _SURNAME = re.compile(r"((?:de|del|di|da|la|le|van|von) )?\w+$")
 FEW, WELL_LIKED = 0.7, 3.8  # of the movies, those rated least; average stars of what is well liked
+_CAREER = {"early": (0, 1 / 3), "late": (2 / 3, 1)}  # of a director's movies, by year
 _A_CHILD = 12  # years old, at most
 _TIED = 0.05  # of two words that are as alike the more frequent is meant
 _MISSPELT = (4, 0.8)  # letters of a word at least, and how alike it is to the one meant
@@ -161,6 +162,12 @@ class FactIndex:
         n, person = self._person(tokens, i + bool(role), role)
         if n:
             return n + bool(role), person
+        n, person = self._person(tokens, i + 1, "by") if tokens[i] in _CAREER else (0, [])
+        if n:
+            released = self.catalog.years
+            own = released[person[0].rows & (released > 0)]
+            first, last = np.quantile(own, _CAREER[tokens[i]]).astype(int).tolist() if len(own) else EVER
+            return n + 1, [*person, Fact("years", f"{first}-{last}", (released >= first) & (released <= last))]
         if tokens[i].isdecimal() and " ".join(tokens[i + 1 : i + 3]) in ("year old", "year olds"):
             return 3, self.phrase("for children") if int(tokens[i][:3]) <= _A_CHILD else []
         before = tokens[i - 1] if i else ""
