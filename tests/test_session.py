@@ -218,8 +218,8 @@ def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
 
 
 CASES: list[tuple[str, list[int], list[str], dict[str, float]]] = [
-    ("average", [3, 50, 71, 98], [], {"score_weight_model": 0.6}),
-    ("average", [10, 20], [], {"exploration_rate": 0.5, "exploration_damping": 0.3, "genre_distance_penalty": 0.2}),
+    ("average", [3, 50, 71, 98], [], {"score_weight_model": 0.6, "genre_distance_penalty": 0.2}),
+    ("average", [10, 20], [], {"exploration_rate": 0.5, "exploration_damping": 0.3, "diversity_boost": 3.0}),
     ("gaussian", [3, 50, 71, 98], [], {"popularity_penalty": 3.0, "max_genre_distance": 0.5}),
     ("average", [0, 5, 9], [], {"learning_rate": 0.9, "negative_weight": 6.0, "min_genre_affinity": 0.4}),
     ("average", [0, 5, 9], [], {"diversity_boost": 3.0, "diversity_band_low": 0.4, "diversity_band_high": 0.45}),
