@@ -184,7 +184,7 @@ class SessionContext:
         m /= len(self.favorites) + float(counted[counted > 0].sum()) + 1
         squares = np.bincount(block, m * m, len(TRAIT_WEIGHTS))  # |m|^2 of each of the four
         points = ((weight * np.array(TRAIT_WEIGHTS) * squares)[block].astype(np.float32) * m) @ columns
-        points[self._keywords[0]] += np.float32(weight) * self._keywords[1]
+        points += np.float32(weight) * self._keywords
         return np.asarray(points)
 
     @functools.cached_property
@@ -193,8 +193,8 @@ class SessionContext:
         return self.traits(1.0, np.zeros(0, np.int64), np.zeros(0, np.float32))
 
     @functools.cached_property
-    def _keywords(self) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and points: 2 / l (idf (n - 1) / (F + 1))^2 for each word of keywords that n > 1 of F favorites have.
+    def _keywords(self) -> np.ndarray:
+        """Points (n_movies,): 2 / l (idf (n - 1) / (F + 1))^2 for each word of keywords that n > 1 of F favorites have.
 
         l: words in the shortest keyword with it, so that "slow burn" counts once.
         """
@@ -210,8 +210,7 @@ class SessionContext:
                 length, word = min(said[root] for said in words if root in said)
                 rows = _keyword_match(self.catalog).rows_with(word)
                 points[rows] += 2 / length * (math.log((1 + len(points)) / len(rows)) * (n - 1) / (len(words) + 1)) ** 2
-        rows = np.flatnonzero(points)
-        return rows, points[rows]
+        return points
 
     def moments(self, scores: np.ndarray, answered: Numbers = ()) -> tuple[float, float]:
         """Return mean and standard deviation of `scores` over the candidates (allowed and unanswered); 1 if all
