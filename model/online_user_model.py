@@ -203,7 +203,7 @@ class Conversation:
                 session.change(lambda state: functools.reduce(engine.add_favorite, rows, state))
         elif command.name == "unfavorite":
             if (row := self.console.named_favorite(about, state.favorites)) is None:
-                raise ChoiceError(f"no favorite {about[:60]!r}: again lists them, with numbers")
+                raise ChoiceError(f"no favorite {about[:60]!r}: type again to see them with numbers")
             session.change(engine.drop_favorite, row)
         elif command.name == "filter":
             session.change(engine.set_filter, about(state.wanted or MovieFilter()))

@@ -1,8 +1,8 @@
 """The ranking models of one processed folder: each is opened or fitted once, whoever asks first.
 
 A model that `python -m model.train_ranking_model` has stored is read; another is fitted on the ratings of the folder.
-Before a fit of more than `PATIENCE` seconds its time and memory are told, and one that the memory does not hold is
-refused; both name the command that stores the model.
+Before a fit of more than `PATIENCE` seconds the estimate of time and memory is reported, and a fit too large for memory
+is refused; both name the command that stores the model.
 
     seconds = a sum over users of n_u^2 + b n_movies^3 + (c + f k) n_ratings
     bytes   = 4 d n_movies^2 + e n_ratings + g k (n_users + n_movies)             k: length of the vectors
@@ -72,7 +72,7 @@ class Models:
     """The models of one folder; threads may share it."""
 
     def __init__(self, folder: Path, catalog: Catalog, backend: str, tell: Callable[[str], object]) -> None:
-        """backend: whose text vectors "embedding" compares.  tell: receives what takes long, or is missing."""
+        """backend: whose text vectors "embedding" compares.  tell: called when something is slow or missing."""
         self.folder, self.catalog, self.backend, self.tell = folder, catalog, backend, tell
         self._made: dict[str, Any] = {}
         self._locks: dict[str, threading.RLock] = {}
@@ -114,7 +114,7 @@ class Models:
 
     def name_of(self, method: object) -> str:
         """Return the name of a method in learn/registry.py, None: the default; raises `ChoiceError` for another."""
-        from . import hybrid  # which the start of a session would wait for
+        from . import hybrid  # imported late, so that a session starts sooner
         from .learn import registry
 
         hybrid.register()
@@ -136,7 +136,7 @@ class Models:
         return SVD
 
     def get(self, name: str) -> Ranker:
-        """Return the model of a name of learn/registry.py, or what stands in for it, which is told."""
+        """Return the model called `name` in learn/registry.py, or its substitute, which is reported."""
         return self.once(f"{name} or another", lambda: self._found(name))
 
     def _found(self, name: str) -> Ranker:
@@ -192,7 +192,7 @@ class Models:
                 del model.parts[name]
                 self.tell(f"{model.name} without {name}: {error}")
         if not model.parts:
-            raise Missing("none of its parts is")
+            raise Missing("none of its parts is available")
         return model.joined(self.catalog)
 
     def _embedding(self) -> Ranker:
@@ -215,7 +215,7 @@ def cost(name: str, history: Interactions, k: int = 64) -> tuple[float, float]:
         from .learn.stacker import Stacker
 
         limits = Stacker.Settings()
-        people = min(limits.people, history.n_users)  # whom two of its three rounds see, and its networks
+        people = min(limits.people, history.n_users)  # used by two of its three rounds and by its networks
         pairs *= (1 + 2 * people / max(history.n_users, 1)) / 3
         seconds, n = people * (4e-3 + 6e-7 * n), min(n, float(limits.movies))
         of = of._replace(squares=2.5) if history.n_movies > limits.dense else of

@@ -178,7 +178,7 @@ Favorite 4 of 4:{space}
 
 2. Théta (1999)  Action
 > 3y 1y
-   Gamma (1982) is answered already: nothing was heard
+   Gamma (1982) is answered already: no answer was recorded
 > Seen  Y
 
 3. Zeta (2005)  Drama, War
@@ -227,7 +227,7 @@ No movies left: all were answered or are outside the filters.
 
 3. Iota (2001)  Comedy
 > unfav nothing
-   no favorite 'nothing': again lists them, with numbers
+   no favorite 'nothing': type again to see them with numbers
 > +
    this learning rule has no familiarity: only conditional-gaussian has
 > again

@@ -265,7 +265,7 @@ def test_ratings_and_parts_are_of_one_run(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Interactions, "load", slowly)
     for load in (load_all, lambda place: load_split(place, "train")):
-        with pytest.raises(ArtifactError, match="was written anew while it was read: start again"):
+        with pytest.raises(ArtifactError, match="was rewritten while it was read: run this again"):
             load(folder)
         make_processed(folder)
 

@@ -63,8 +63,8 @@ _REFUSED = re.compile(
     r"(?:^| )(?:(?:sick|tired|fed up|bored) (?:of|with)|enough of|forget(?: about)?(?: the| that)?|no more)\b"
     rf"|{NO}(?: \w+){{0,3}} (?:fans?|lover|keen|big|into|interested|cup of tea|thing|taste|kind|type)(?: of| on| in)?\b"
 )
-# What is told, or asked back, is no wish: that one was funny, is it a comedy
-_TOLD = re.compile(
+# Statements and questions are not wishes: that one was funny, is it a comedy
+_STATEMENT = re.compile(
     r"\b(?:was|were|it is|its|thats|that is|he|she|they|them|how|liked|loved|enjoyed|remember|remind\w*|heard|seen)\b"
     r"|^(?:is|are|was|do|does|did|who|have|has|what|which)\b"
 )
@@ -72,7 +72,7 @@ _COMPARATIVE = re.compile(r"^(\w{3,}?)(i?)er$")
 
 
 class Understood(NamedTuple):
-    """likes, dislikes: rows of favorites, and of movies that are none.  more_like: others like these are asked for.
+    """likes, dislikes: rows of movies that are not on the list.  more_like: others like these are asked for.
 
     feedback: row -> an answer of session/state.py, for movies on the list, and others seen or kept for later.
     question: a kind of `QUESTIONS` and a row.
@@ -117,7 +117,7 @@ class _Reading:
         self.anything, self.reply = False, ""
         self.cleared: list[str] = []
         self.left: list[str] = []  # clauses of the request
-        self.wishes: list[int] = []  # those that are not only told
+        self.wishes: list[int] = []  # those that express a wish
 
     def understood(self) -> Understood:
         before: Sequence[Mention] = ()  # of the clauses before
@@ -205,7 +205,9 @@ class _Reading:
         for mention in mentions:
             if answer == UNKNOWN:
                 self.reply = HELLO
-            elif answer is not None or not mention.listed or len(words.split()) < 3:  # else a number, but no place
+            elif (
+                answer is not None or not mention.listed or len(words.split()) < 3
+            ):  # else the number is not a place in the list
                 self.answers.update((row, answer or (LATER if mention.listed else LIKE)) for row in mention.rows)
 
     def _ask(self, words: str, mentions: Sequence[Mention] = ()) -> None:
@@ -224,7 +226,7 @@ class _Reading:
         words = _RELATIVE.sub(lambda match: older if match[1] == "older" else newer, words)
         if words:
             titles = " or ".join(str(self.catalog.movie(row)) for row in rows)
-            self.wishes += [] if _TOLD.search(words) else [len(self.left)]
+            self.wishes += [] if _STATEMENT.search(words) else [len(self.left)]
             self.left.append(" ".join(map(self._plain, words.split())).replace("@", titles) + (" ;" if rows else " ,"))
 
     def _plain(self, word: str) -> str:

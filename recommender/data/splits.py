@@ -123,7 +123,7 @@ def load_split(folder: Path, name: str) -> Interactions:
 
 
 def load_all(folder: Path) -> Interactions:
-    """Return train, val and test of `folder` together, mapped where nobody's ratings were left out of the split."""
+    """Return train, val and test of `folder` together, memory-mapped if the split skipped nobody."""
     data, part = _labelled(folder)
     split = part != SKIPPED
     return data if split.all() else data.take(split)
@@ -142,7 +142,7 @@ def _labelled(folder: Path) -> tuple[Interactions, np.ndarray]:
     data = Interactions.load(folder)
     part = load_arrays(folder / PARTS_FILE, {"history_parts": np.int8})["history_parts"]
     if read_manifest(folder, KIND, REMEDY) != manifest or len(part) != data.n_ratings:
-        raise ArtifactError(f"{folder} was written anew while it was read: start again")
+        raise ArtifactError(f"{folder} was rewritten while it was read: run this again")
     return data, part
 
 

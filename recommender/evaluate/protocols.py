@@ -6,7 +6,7 @@ train) and reported on test once (fitted on train + val); all movies that the us
 relevant at 4 stars or more; users without a relevant target are left out and counted.
 
 Leaks               prevented by
-    others' future  strict time only: per-user models are fitted on ratings that others gave later
+    others' future  only under strict time; models per user are fitted on ratings that others gave later
     tuning          settings are chosen on val, never on test
     counts          rankers count the ratings that they are fitted on; Trending: before the moment
     weighted signal user means, counts and newest time come from train; the stacker splits inside train
@@ -35,7 +35,7 @@ from .metrics import accuracy, find_hits
 DAY = 86_400
 _BREAKS = {DAY: "1 day", 60: "1 minute"}
 _MOST_ENDS = 600  # possible ends of a run in `cut_runs`: 600^2 costs take 3 MB
-# name: (the protocol whose lists answer it, for more than how many seconds its users were away, meaning)
+# name: (the protocol whose lists it uses, the least absence of its users in seconds, meaning)
 PROTOCOLS = {
     "per-user": ("per-user", 0, "the last part of each user's ratings"),
     "returning": ("per-user", DAY, "of per-user, the users who were away for more than a day"),
@@ -211,7 +211,7 @@ def build(source: Source, protocol: str, part: str = "test", n_stages: int = 20)
 
 
 def from_known(known: Interactions, held_out: Interactions, name: str) -> Evaluation:
-    """Return the case of any known and held-out ratings; each is ranked for when their first held-out rating came.
+    """Return the case of any known and held-out ratings; each user's list is of the time of their first one.
 
     Where held-out ratings are older than known ones (random folds), the moment is the last known rating instead.
     """

@@ -1,4 +1,4 @@
-"""Where blocks of people are worked on: one after another in this process, or all at once by the workers of Dask.
+"""Where blocks of people are processed: one after another in this process, or in parallel by the workers of Dask.
 
     place(function, *columns)    the blocks: function applied to each row of the columns, kept where they were made
     map(function, *columns)      what function returns for each, in order
@@ -28,7 +28,7 @@ from ..data.errors import ChoiceError, ServiceError
 from .packed import Packed, pack, stamp_of, unpack
 
 BLOCK_ENTRIES = 50_000_000  # stored values in a block, at 16 bytes each in a matrix
-AHEAD = 2  # results of `map` that a worker may be ahead of what was taken
+AHEAD = 2  # results of `map` per worker that may wait to be taken
 WAIT = 20  # seconds for a scheduler and its first worker
 EXTRA = "--engine dask needs Dask: pip install 'tastevec[scale]'"
 
@@ -213,7 +213,7 @@ class DaskEngine(Engine):
 
 
 def _wait_for_greeting(host: str, port: int) -> None:
-    """Raise `OSError` where nothing is said first, as Dask does; its client waits for that without end."""
+    """Raise `OSError` if the server does not speak first, as Dask does; its client would wait for ever."""
     with socket.create_connection((host, port), WAIT) as connection:
         if not connection.recv(1):
             raise ConnectionError
@@ -228,7 +228,7 @@ def _same(value: Any) -> Any:
 
 
 def _peak() -> float:
-    """Return the largest resident memory of this process so far, in GB; that of now where the system does not tell."""
+    """Return the largest resident memory of this process so far, in GB; its present size if that is not reported."""
     with contextlib.suppress(OSError, StopIteration):  # not ru_maxrss, which begins at that of the parent
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024 / 1e9

@@ -42,7 +42,7 @@ _MOST_CALLERS = 10_000
 
 @dataclass(frozen=True)
 class Limits:
-    """rate: requests a second of one token or address, on average; twice as many at once.  body, file: bytes.
+    """rate: requests a second of one token or address, on average; bursts of twice that.  body, file: bytes.
 
     sessions: of one person, or of one token where nobody is named.
     """
@@ -99,7 +99,7 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                kept = b"no-cache" if scope["path"] in self.open else b"no-store"  # no-cache: asked for anew
+                kept = b"no-cache" if scope["path"] in self.open else b"no-store"  # no-cache: revalidated each time
                 message["headers"] = [*message.get("headers", ()), *_HEADERS, (b"cache-control", kept)]
             await send(message)
 

@@ -8,9 +8,9 @@
               + sum over utterances t of  f decay_t (fit_ti - 4 (facts_ti - mean of facts_t))
 
 s, fit: the rule's score and how well the movie fits the words, standardised over the movies that can be shown (a
-deviation of the fit below 1 stays, or facts alone would drown taste); facts: how many of those stated in the words it
-contradicts. Beside words s is 3 tanh(s / 3), so that what everybody likes cannot drown them. decay_t = words_fade ^
-(number of later utterances): the newest lead. Ties: first row by argmax.
+deviation of the fit below 1 is not scaled up, or facts would outweigh taste); facts: how many of those stated in the
+words it contradicts. Beside words s is 3 tanh(s / 3), so that what everybody likes cannot drown them. decay_t =
+words_fade ^ (number of later utterances): the newest lead. Ties: the lowest row.
 """
 
 from __future__ import annotations
@@ -90,13 +90,13 @@ class SessionEngine:
         return self.answer(state, {state.current: answer})
 
     def answer(self, state: SessionState, answers: Mapping[int, str]) -> SessionState:
-        """Return the state after answers to several movies, row -> answer; all are heard, or none."""
+        """Return the state after answers to several movies, row -> answer; all are recorded, or none."""
         for row, answer in answers.items():
             if not isinstance(answer, str) or answer not in ANSWERS:
                 raise ChoiceError(f"{shown(answer)} is not an answer: give one of {', '.join(ANSWERS)}")
             if row in state.favorites or row in map(itemgetter(0), state.answers):
                 what = "a favorite" if row in state.favorites else "answered"
-                raise ChoiceError(f"{self.catalog.movie(row)} is {what} already: nothing was heard")
+                raise ChoiceError(f"{self.catalog.movie(row)} is {what} already: no answer was recorded")
         events = [Event(row, str(answer)) for row, answer in answers.items()]
         return self.resume(state._replace(answers=(*state.answers, *events)))
 
@@ -242,7 +242,7 @@ class SessionEngine:
         return context.traits(weight, answered, counted)
 
     def _turn(self, state: SessionState) -> Optional[tuple[int, np.ndarray]]:
-        """Return the favorite whose turn it is, a row, and the points of that (n_movies,); None if it is nobody's."""
+        """Return the favorite whose turn it is, a row, and its points (n_movies,); None if none has one."""
         n_heard = len([*itertools.islice((one for one in state.answers if one.answer != SKIP), TURNS)])
         weight = self.policy.favorite_turn_weight * (1 - n_heard / TURNS)
         if not state.favorites or weight <= 0 or not isinstance(self.rule, ConditionalGaussian):

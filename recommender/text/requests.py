@@ -46,7 +46,7 @@ _AFTER_TITLE = {"but", "with", "only", "without", "not", "no", ";"}
 _GRAMMAR = {*_NO, *_AFTER_NO, *_ENDS, *_AFTER_TITLE, *(word for words in _LIKE for word in words)}
 _GRAMMAR |= {"since", "before", "after", "until", "between", "older", "newer", "later", "early", "late", "years"}
 _MOST_IN_TITLE = 10  # words
-_KNOWN = 50  # ratings from which on a movie is one of several titles: "alien, slow" names one
+_KNOWN = 50  # ratings that a movie needs to be a further title after a comma: "alien, slow" names one
 
 
 class Like(NamedTuple):
@@ -73,8 +73,8 @@ class Request(NamedTuple):
     def contradictions(self, n_movies: int, of_tones: float = 1.0) -> np.ndarray:
         """Return how many facts each movie contradicts, (n_movies,) float32.
 
-        One that leaves fewer than `LEAST` movies, a person none, counts 1/8, a tone `of_tones`. Joined by or are
-        languages, years, people without a movie together, and what the request joins so; all else by and.
+        A fact that leaves fewer than `LEAST` movies (a person: none) counts 1/8; a tone counts `of_tones`. Languages,
+        years, people who share no movie, and facts that the request joins by "or" are alternatives; else all must hold.
         """
         groups, wanted = list[tuple[str, np.ndarray]](), list[tuple[str, np.ndarray]]()
         last: list[np.ndarray] = []  # of the phrase before

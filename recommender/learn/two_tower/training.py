@@ -2,9 +2,9 @@
 
 An epoch shows every example once: each liked movie, or each rating where the loss is on ratings, with its user; where
 histories are read, all but a user's first rating, which has nothing before it. The rate of Adam falls in a straight
-line to 0 at the end of the last planned epoch, if `rate_falls`: a training that ends early is not one that was planned
-with fewer epochs. When to stop is for the caller to decide. The draws of epoch e come from a generator made of
-(seed, e), so there is none to keep: a training that takes over the `state` of another continues to the same bytes.
+line to 0 at the end of the last planned epoch, if `rate_falls`: to stop early is not to plan fewer epochs. When to
+stop is for the caller to decide. The draws of epoch e come from a generator made of (seed, e), so there is none to
+keep: a training that takes over the `state` of another continues to the same bytes.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Training:
     def _first_values(self, rng: np.random.Generator) -> Parameters:
         """Return the parameters before the first step.
 
-        Rows of movies without an example are 0: nothing would ever move them, so features alone shall speak. A linear
+        Rows of movies without an example are 0, as nothing would ever move them: their features count alone. A linear
         layer begins as the identity, ReLU as He, 2015.
         """
         settings, k = self.settings, self.settings.factors
@@ -150,7 +150,7 @@ class Training:
         adam = Adam(settings.rate * left)
         self.steps_done += 1
         for name, (rows, values) in gradient.rows.items():
-            l2 = 0.0 if name == "bias" else settings.l2  # a popular movie is not to be pulled to the mean
+            l2 = 0.0 if name == "bias" else settings.l2  # it would pull popular movies to the mean
             self.learned[name].step_rows(rows, values, self.steps_done, adam, l2)
         for name, values in gradient.dense.items():
             self.learned[name].step(values, self.steps_done, adam)
