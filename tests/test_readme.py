@@ -62,5 +62,10 @@ def test_every_program_and_flag_named_exists(capsys: pytest.CaptureFixture[str])
 
 
 def test_every_file_named_exists() -> None:
-    for name in re.findall(r"`((?:recommender|preprocess|model|config|processed|tests)/[\w/.]*)`", README):
-        assert (ROOT / name).exists(), name
+    paths = re.compile(r"`((?:recommender|preprocess|model|config|processed|tests)/[\w/.]*|[\w/]+\.py)`")
+    for text in (README, (ROOT / "docs" / "reading.md").read_text(encoding="utf-8")):
+        folder = ROOT
+        for name in paths.findall(text):  # a short name is in the folder of the one before it
+            found = [place / name for place in (ROOT, folder, ROOT / "tests") if (place / name).exists()]
+            assert found, name
+            folder = found[0].parent
