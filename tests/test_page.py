@@ -182,6 +182,7 @@ def test_a_whole_visit(visit):
     assert one.text("#n-later") == "1"
 
     page.click("nav >> text=Movies")
+    page.wait_for_selector("#view-movies:not([hidden])")  # what is hidden has no line ends
     before = {what: one.text(what) for what in ("#movie-title", "#n-answers", "#favorites", "#filter-now", "#told")}
     page.reload()
     page.wait_for_selector("#view-movies:not([hidden])")
