@@ -1,14 +1,15 @@
 """Session profiles: favorites, answers, words and choices in a JSON file, saved only on request; lists for Letterboxd.
 
 Movies are stored by external id and words as text, so a profile remains valid for a rebuilt catalogue or model: movies
-that a catalogue lacks, and keys of later versions, stay in it. Choices are what the person set: filter, familiarity,
-learning rule, backend. Formats 1, without words, and 2, without choices, can still be read.
+that a catalogue lacks, and keys of later versions, are written back as they were. Choices are what the person set:
+filter, familiarity, learning rule, backend. Formats 1, without words, and 2, without choices, can still be read.
 What was imported (people/matching.py) adds `ratings`, as the person gave them, and `missed`.
 """
 
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import os
 import re
@@ -57,17 +58,23 @@ def save_profile(
 ) -> dict[str, Any]:
     """Write what was said and chosen in `state` to `path` atomically; return all that the file holds.
 
-    known: what `load_profile` or this function returned before; movies that the catalogue lacks, favorites last and
-    answers first, and other keys are kept. Nothing is written where nothing has changed.
-    choices: learning_rule and backend, if chosen now.
+    known: what `load_profile` or this function returned before; movies that the catalogue lacks, and other keys, keep
+    their places. Nothing is written where nothing has changed.  choices: learning_rule and backend, if chosen now.
     """
     ids, new = catalog.movie_ids, {"format_version": _VERSIONS[-1], "seed": state.seed}
     old: dict[str, Any] = known or {**new, **{key: [] for key in _LISTS}}
-    lost = [answer for answer in old["answers"] if answer[0] not in catalog]
     favorites = [int(ids[row]) for row in state.favorites]
-    favorites += [movie_id for movie_id in old["favorites"] if movie_id not in catalog]
-    answers = [*lost, *([int(ids[event.row]), event.answer] for event in state.answers)]
-    words = [[text.encode(errors="ignore").decode(), after + len(lost)] for text, after in state.utterances]
+    answers = [[int(ids[event.row]), event.answer] for event in state.answers]
+    for place, movie_id in enumerate(old["favorites"]):
+        if movie_id not in catalog:
+            favorites.insert(place, movie_id)
+    for place, answer in enumerate(old["answers"]):
+        if answer[0] not in catalog:
+            answers.insert(place, answer)
+    n_kept = len(answers) - len(state.answers)
+    words = [[text.encode(errors="ignore").decode(), after + n_kept] for text, after in state.utterances]
+    for said, before in itertools.takewhile(lambda pair: pair[0][0] == pair[1][0], zip(words, old["words"])):
+        said[1] = min(before[1], len(answers))
     profile = {**old, "favorites": favorites, "answers": answers, "words": words, **choices}
     if (wanted := state.wanted or MovieFilter()) != MovieFilter(**profile.get("filter", {})):
         profile["filter"] = {key: value for key, value in asdict(wanted).items() if value not in (None, ())}
@@ -165,6 +172,9 @@ def _checked(profile: Any) -> dict[str, Any]:
     movies = [*profile["favorites"], *(movie_id for movie_id, _ in profile["answers"])]
     if len(set(movies)) < len(movies):
         raise ValueError(f"favorites and answers: movie {max(movies, key=movies.count)} is there twice")
+    moments, n_answers = [after for _, after in profile["words"]], len(profile["answers"])
+    if sorted([*moments, n_answers]) != [*moments, n_answers]:
+        raise ValueError(f"words: {shown(moments)} are no numbers of answers, in order, up to {n_answers}")
     try:
         MovieFilter(**profile.get("filter", {}))
     except (TypeError, ChoiceError):
@@ -175,8 +185,9 @@ def _checked(profile: Any) -> dict[str, Any]:
     for key, choices in (("learning_rule", LEARNING_RULES), ("backend", registry.names())):
         if (value := profile.get(key, choices[0])) not in choices:
             raise ValueError(f"{key}: {shown(value)} is not one of {', '.join(choices)}")
-    try:
-        json.dumps(profile, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, TypeError) as error:  # infinite or too long numbers, halves of surrogate pairs
-        raise ValueError(f"it cannot be written back: {error}") from None
+    for key, value in profile.items():
+        try:
+            json.dumps({key: value}, indent=1, ensure_ascii=False, allow_nan=False).encode()
+        except (ValueError, TypeError):  # infinite or too long numbers, halves of surrogate pairs
+            raise ValueError(f"{shown(key)}: {shown(value)} cannot be written back") from None
     return profile
