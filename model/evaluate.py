@@ -134,6 +134,8 @@ def check_files(arguments: argparse.Namespace, stem: str, csv: str, json: str) -
         if (path := getattr(arguments, flag, None)) is not None:
             need_folder(path, f"--{flag}")
     if arguments.csv is not None:
+        is_same = arguments.json in (arguments.csv, averages)
+        refuse((is_same, f"--json {arguments.json} is also written by --csv: give another name"))
         report.need_parquet(arguments.csv)
     if arguments.plots is not None:
         report.need_matplotlib()

@@ -217,6 +217,7 @@ OWN = (("--csv", "csv"), ("--json", "json"), ("--csv", "parquet"))
         *((f"RAW {flag} own.{end}", f"own.{end} is not of this program.* another {flag}") for flag, end in OWN),
         ("RAW --output own", "own/users.csv is not of this program: move it, or give another --output"),
         ("RAW --csv out.csv", "out-averages.csv is not of this program"),
+        *((f"RAW --csv a.csv --json {name}", f"--json {name} is also") for name in ("a.csv", "a-averages.csv")),
         ("RAW --csv raw", "raw is a folder: give a file name with --csv"),
         *((f"RAW {flag} own.csv", f"own.csv is a file, .*{flag}") for flag in ("--checkpoint", "--plots")),
         ("RAW --protocol yesterday", "yesterday"),
