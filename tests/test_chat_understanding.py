@@ -40,6 +40,11 @@ def test_nine_of_ten_everyday_messages_are_wholly_understood(shipped: Recommende
         ("I watched the last one and it was awful", "Alien (1979): dislike"),
         ("never seen it", ""),
         ("more please", "others than these"),
+        ("lift the comedy filter", "any genre"),
+        ("never mind the horror thing", "any genre"),
+        ("scrap the year limit", "any years"),
+        ("1 was lousy, 2 was magnificent", "The Fugitive (1993): dislike; Seven (1995): like"),
+        ("the help", "like The Help (2011)"),
         ("something else, more like 3", "others than these; like Die Hard (1988)"),
         ("I'm looking for a comedy I loved Big", "like Big (1988); Comedy"),
         ("movies like Heat, Fargo", "like Heat (1995); like Fargo (1996)"),
@@ -121,7 +126,7 @@ def test_without_a_list_nothing_on_it_is_meant(shipped: Recommender) -> None:
 @pytest.mark.parametrize(("messages", "reply"), [
     ("which of these is french? any of them french?", ""),
     ("which is the newest? who directed stalker? how many films do you know? what are my favorites?", NO_ANSWER),
-    ("what is on my list? show my list. my list. what do I have on my watchlist?", WATCHLIST),
+    ("what is on my list? show my list. my list. what do I have on my watchlist? what did I save?", WATCHLIST),
     ("thanks, that is enough. Thanks for the suggestions. help! what can you do?", HELLO),
 ])  # fmt: skip
 def test_talk_about_the_list_changes_nothing(shipped, shown, messages: str, reply: str) -> None:

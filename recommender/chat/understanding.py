@@ -23,6 +23,7 @@ from .mentions import Finder, Mention, Message
 from .verdicts import (
     ANYTHING,
     ASKED_LIKE,
+    ASKS_WATCHLIST,
     HELLO,
     LIKES,
     NO,
@@ -140,11 +141,11 @@ class _Reading:
                     self._ask("like @", mentions)
                 else:
                     self._answer(mentions, said, words)
-            elif talk := small_talk(words):
+            elif (talk := small_talk(words)) and not self._is_title(words):
                 self.reply = self.reply or HELLO * (talk == TALK)
                 self.anything |= talk != TALK
                 self._skip(talk == OTHERS)
-            elif re.search(r"\bwatch ?list$|^(?:show |what is |whats )?(?:me |on )?my list$", words):
+            elif ASKS_WATCHLIST.search(words):
                 self.reply = WATCHLIST
             elif back := taken_back(words):
                 self.cleared += [fact.kind for fact in self.reader.read(back).facts] or [back]
@@ -191,6 +192,10 @@ class _Reading:
             and mention is not None
             and self.message.folded[mention.end : mention.end + 1] not in (["was"], ["is"])
         )
+
+    def _is_title(self, words: str) -> bool:
+        """Return whether small talk is a title with its article: The Help, The One."""
+        return words.startswith("the ") and bool(self.reader.read(words).likes)
 
     def _skip(self, all_others: bool) -> None:
         self.answers.update((row, SKIP) for row in self.shown if all_others and row not in self.answers)

@@ -41,6 +41,9 @@ QUESTIONS = {  # kind -> pattern; the first that is found
 ASKED_LIKE = re.compile(
     r"(?:like|similar to|in the (?:style|vein|spirit) of|reminds me of|along the lines of|\bmore(?: of)?) @"
 )
+ASKS_WATCHLIST = re.compile(
+    r"\bwatch ?list$|^(?:show |what is |whats )?(?:me |on )?my list$|^what (?:did|have) i (?:saved?|keep|kept|put)\b"
+)
 _SUBJECT = "i, we, kids, they, she, he, you, really, also, both, do, did, dont, didnt, always, never, people, not, and"
 LIKES = re.compile(
     any_of(_SUBJECT + ", wife, husband, son, daughter, friends?, mom, dad")
@@ -61,7 +64,8 @@ _SMALL = [
 _KINDS = {"year": "years", "decade": "years", "era": "years", "actor": "person", "director": "person"}
 _TAKEN_BACK = re.compile(
     rf"\b(?:any|whatever|all) ({'|'.join(_KINDS)}|genre|language)s?\b"
-    r"|\b(?:forget|ignore|drop|remove|undo)(?: about)? (?:the |my )?([\w -]+?) (?:thing|filters?|part|rule)\b"
+    r"|\b(?:forget|ignore|drop|never ?mind|remove|undo|lift|scrap)(?: about)? (?:the |my )?"
+    r"([\w -]+?) (?:thing|filters?|part|rule|bit|limit|wish)\b"
     r"|\b(?:dont mind|wouldnt mind|do not mind|ok with|okay with|fine with) (?:a |some |any |the )?([\w -]+)"
     r"|^([\w -]+?) (?:is|are) (?:also |totally )?(?:fine|ok|okay|all right|no problem)(?: too| with me| by me)?$"
 )
@@ -71,7 +75,9 @@ _BAD = any_of(
     r"""hat(?:e|ed|es|ing), dislik\w+, despis\w+, loath\w+, awful, terribl[ey], bad, boring, bored?, dull, worst, stupid
     disappoint\w*, overrated, sucks?, sucked, horribl[ey], annoying, crap, trash, garbage, not for (?:me|us), waste
     weak, lame, meh, rubbish, dreadful, tedious, forgettable, mediocre, snooze\w*, cringe\w*, ridiculous
-    so so, mess, worse, let ?down, pretentious, walked out, fell asleep, gave up on, ugh, nah, scares me, never again
+    so so, mess, worse, let ?down, pants, naff, dire, lousy, a drag, slog, drivel, dud, flop, underwhelm\w*, unwatchable
+    nothing special, overlong, overhyped, pretentious, walked out, fell asleep, gave up on, ugh, nah, scares me
+    never again
     (?:sick|tired|fed up|bored) (?:of|with), enough of, less(?: of)? @, (?:turned|switched|shut) (?:@|it|off)
     (?:cant|cannot|couldnt|could not) (?:stand|bear|finish|get into|get through|watch)
     (?:is|was|are|were|looks|sounds|seems)(?: \w+)? too, @ no(?= |$)"""
@@ -82,7 +88,8 @@ _GOOD = any_of(
     nice, ok, okay, incredible, superb, grew up with, obsessed, yes, gem, moved, moving, hilarious, awesome, a blast
     underrated, stunning, gorgeous, cute, fab(?:ulous)?, delightful, charming, riveting, gripping, touching, terrific
     marvel\w*, outstanding, decent, impress\w+, wow, over and over, blew (?:my mind|me away|us away), in a good way
-    cried, laughed"""
+    cried, laughed, hooked, glued, magnificent, phenomenal, thrilled, masterful, spot on, top notch, ace
+    my cup of tea"""
 )
 _LATER = any_of(
     r"""watch ?list, my list, for later, later, keep, want to (?:see|watch), wanna, ill (?:take|watch|try), save
