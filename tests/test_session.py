@@ -253,6 +253,21 @@ def test_choice_and_explanation_follow_the_formula(rule, favorites, words, polic
         assert [r.text for r in reasons if r.kind == "words"] == [said.text for said in state.utterances]
 
 
+@pytest.mark.parametrize("kind", TERMS)
+def test_every_term_counts_adds_up_and_is_told(kind):
+    term = TERMS[kind]
+    engine, without = (make_engine("gaussian", **{term.weight: weight}) for weight in (3.0, 0.0))
+    state = engine.step(engine.start([3, 50]), "like")
+    scores, reasons = engine.scores(state), engine.explain(state)
+    assert scores.dtype == np.float32
+    assert np.isfinite(scores[state.current])
+    assert np.isfinite(scores).sum() == np.isfinite(without.scores(state)).sum()
+    assert not np.allclose(scores, without.scores(state))
+    assert sum(reason.value for reason in reasons) == pytest.approx(scores[state.current], abs=1e-4)
+    assert kind in {reason.kind for reason in reasons}
+    assert "{" not in term.label.format("Heat", movie=engine.catalog.movie(0), affinity="50%", shared="war")
+
+
 def test_person_filters():
     wanted = MovieFilter(genres=("war", "Horror"), exclude_genres=("COMEDY", "Drama"), first_year=1960, last_year=1990)
     engine = make_engine(wanted=wanted, min_genre_affinity=0.0, max_genre_distance=1.0)
