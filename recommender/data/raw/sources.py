@@ -75,7 +75,8 @@ def open_source(path: Path, chosen: Optional[str] = None) -> Source:
     parts = _parts(path)
     pairs = {form.ratings: form.movies for form in FORMATS.values()}
     files = RawFiles(path, {"movies.csv": "movies.csv"} if parts else pairs)
-    name, possible = files.movies_name, [key for key, form in FORMATS.items() if form.movies == files.movies_name]
+    name, names = files.movies_name, ("ratings.csv" if parts else files.ratings_name, files.movies_name)
+    possible = [key for key, form in FORMATS.items() if (form.ratings, form.movies) == names]
     if chosen is not None and chosen not in possible:
         problem = f"{files.path} has {files.ratings_name}, which is not in the format {chosen!r}"
         raise DataError(f"{problem}: omit --source-format, or give {' or '.join(possible)}")
