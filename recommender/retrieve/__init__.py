@@ -1,4 +1,8 @@
-"""Vector indexes by name. A new one needs a file beside base.py and a line here; tests/test_retrieve.py tries it."""
+"""Vector indexes by name.
+
+A new one needs a file beside base.py and a line in `INDEXES`; tests/test_retrieve.py tries it. What is built without a
+name is up to `choose`.
+"""
 
 from .base import VectorIndex as VectorIndex
 from .exact import ExactIndex as ExactIndex
