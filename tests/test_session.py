@@ -266,7 +266,7 @@ def test_every_term_counts_adds_up_and_is_told(kind):
     gap = [sum(reason.value for reason in reasons) - float(scores[row]) for row, reasons in zip(rows, told)]
     np.testing.assert_allclose(gap, gap[0], atol=1e-4)  # scores have one constant more
     assert any(reason.kind == kind for reasons in told for reason in reasons)
-    assert "{" not in term.label.format("Heat", movie=engine.catalog.movie(0), affinity="50%", shared="war")
+    assert "{" not in term.label.format("Heat", movie=engine.catalog.movie(0), affinity=0.5, shared="war")
 
 
 def test_person_filters():
