@@ -264,8 +264,9 @@ class Conversation:
         assert state.current is not None
         movie, reasons = self.catalog.movie(state.current), self.engine.explain(state)
         said = sorted((r for r in reasons if (r.movie or r.text) and r.value), key=lambda r: -abs(r.value))
-        lines = [(r.value, answers.WHY[r.kind].format(r.movie or shortened(r.text))) for r in said[:MOST_REASONS]]
-        if others := said[MOST_REASONS:]:
+        most = MOST_REASONS + (len(said) == MOST_REASONS + 1)  # a lone one needs no more lines than their sum
+        lines = [(r.value, answers.WHY[r.kind].format(r.movie or shortened(r.text))) for r in said[:most]]
+        if others := said[most:]:
             lines.append((sum(r.value for r in others), f"all else that you said ({len(others)})"))
         filled = {"movie": movie, "affinity": self.engine.context(state).affinity[state.current]}
         filled["shared"] = shared_names(self.catalog, state.favorites, state.current)
